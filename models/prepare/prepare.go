@@ -1,0 +1,214 @@
+// Package prepare turns packaged ONNX weights into the files that a device runs:
+// quantised constants become float32, PRelu becomes operators that the runtime
+// executes without branching, inputs that nothing reads go. The step is
+// deterministic, so that the manifest pins the SHA-256 of its result.
+//
+// It owns the rewriting rules. It knows no package, no path and no runtime.
+package prepare
+
+import (
+	"fmt"
+
+	"github.com/edgeverify/edgeverify/models/graph"
+)
+
+// Options chooses what is rewritten.
+type Options struct {
+	// FreeSize opens the height and width of the first input (N×C×H×W) and the
+	// second dimension of every output (N×cells×…).
+	FreeSize bool
+}
+
+// Model prepares one ONNX file. Outputs are the same as before bit for bit, except
+// that a runtime may have computed a dequantisation in another order.
+func Model(data []byte, o Options) ([]byte, error) {
+	m, err := graph.Parse(data)
+	if err != nil {
+		return nil, err
+	}
+	r, err := newRewriter(&m.Graph)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range m.Graph.Nodes {
+		if err := r.node(n); err != nil {
+			return nil, fmt.Errorf("node %s %q: %w", n.Op, n.Name, err)
+		}
+	}
+	r.finish(&m.Graph)
+	if o.FreeSize {
+		if err := freeSize(&m.Graph); err != nil {
+			return nil, err
+		}
+	}
+	return m.Marshal(), nil
+}
+
+// A rewriter holds the constants known so far and the nodes that remain.
+type rewriter struct {
+	constants map[string]graph.Tensor
+	order     []string // of constants, by first definition: the output is deterministic
+	nodes     []graph.Node
+	taken     map[string]bool // every name of a value in the graph
+	zero      string          // scalar 0 for split PRelu nodes, once there is one
+}
+
+func newRewriter(g *graph.Graph) (*rewriter, error) {
+	r := &rewriter{constants: map[string]graph.Tensor{}, taken: map[string]bool{}}
+	for _, v := range append(append([]graph.Value(nil), g.Inputs...), g.Outputs...) {
+		r.taken[v.Name] = true
+	}
+	for _, n := range g.Nodes {
+		for _, name := range append(append([]string(nil), n.Inputs...), n.Outputs...) {
+			r.taken[name] = true
+		}
+		nested, err := n.HasSubgraph()
+		if err != nil {
+			return nil, err
+		}
+		if nested {
+			return nil, fmt.Errorf("node %s %q holds a graph of its own, whose inputs are not traced", n.Op, n.Name)
+		}
+	}
+	for _, t := range g.Initialisers {
+		r.taken[t.Name] = true
+		r.define(t)
+	}
+	return r, nil
+}
+
+func (r *rewriter) define(t graph.Tensor) {
+	if _, known := r.constants[t.Name]; !known {
+		r.order = append(r.order, t.Name)
+	}
+	r.constants[t.Name] = t
+}
+
+// node folds, splits or keeps one node.
+func (r *rewriter) node(n graph.Node) error {
+	switch n.Op {
+	case "Constant":
+		t, found, err := n.Tensor("value")
+		if err != nil {
+			return err
+		}
+		if found && len(n.Outputs) == 1 {
+			r.define(t.Renamed(n.Outputs[0], t.Dims))
+			return nil
+		}
+	case "DequantizeLinear":
+		if in, known := r.known(n.Inputs); known {
+			t, err := dequantize(n, in)
+			if err != nil {
+				return err
+			}
+			r.define(t)
+			return nil
+		}
+	case "Reshape":
+		if in, known := r.known(n.Inputs); known {
+			t, err := reshape(n, in)
+			if err != nil {
+				return err
+			}
+			r.define(t)
+			return nil
+		}
+	case "PRelu":
+		if len(n.Inputs) == 2 && len(n.Outputs) == 1 {
+			if slope, known := r.constants[n.Inputs[1]]; known && slope.Type == graph.Float32 {
+				r.splitPRelu(n)
+				return nil
+			}
+		}
+	}
+	r.nodes = append(r.nodes, n)
+	return nil
+}
+
+// known returns the constants that names stand for, if all of them are constants.
+func (r *rewriter) known(names []string) ([]graph.Tensor, bool) {
+	out := make([]graph.Tensor, len(names))
+	for i, name := range names {
+		t, ok := r.constants[name]
+		if !ok {
+			return nil, false
+		}
+		out[i] = t
+	}
+	return out, len(names) > 0
+}
+
+// splitPRelu writes PRelu(x, a) as Relu(x) + a·Min(x, 0): the same bits without a branch
+// for each element, which makes the runtime's PRelu slow on a lively picture.
+func (r *rewriter) splitPRelu(n graph.Node) {
+	if r.zero == "" {
+		r.zero = r.free("zero")
+		r.define(graph.NewFloats(r.zero, nil, []float32{0}))
+	}
+	x, slope, y := n.Inputs[0], n.Inputs[1], n.Outputs[0]
+	positive, negative, scaled := r.free(y+"_pos"), r.free(y+"_neg"), r.free(y+"_scaled")
+	r.nodes = append(r.nodes,
+		graph.NewNode("Relu", []string{x}, positive),
+		graph.NewNode("Min", []string{x, r.zero}, negative),
+		graph.NewNode("Mul", []string{negative, slope}, scaled),
+		graph.NewNode("Add", []string{positive, scaled}, y))
+}
+
+// free returns name, or name with underscores if the graph has it already, and takes it.
+func (r *rewriter) free(name string) string {
+	for r.taken[name] {
+		name += "_"
+	}
+	r.taken[name] = true
+	return name
+}
+
+// finish writes back what remains: nodes, the constants that they read, the inputs that
+// are neither constant nor unread.
+func (r *rewriter) finish(g *graph.Graph) {
+	used := map[string]bool{}
+	for _, n := range r.nodes {
+		for _, in := range n.Inputs {
+			used[in] = true
+		}
+	}
+	for _, v := range g.Outputs {
+		used[v.Name] = true
+	}
+	g.Nodes = r.nodes
+	g.Initialisers = nil
+	for _, name := range r.order {
+		if used[name] {
+			g.Initialisers = append(g.Initialisers, r.constants[name])
+		}
+	}
+	var inputs []graph.Value
+	for _, v := range g.Inputs {
+		if _, constant := r.constants[v.Name]; used[v.Name] && !constant {
+			inputs = append(inputs, v)
+		}
+	}
+	g.Inputs = inputs
+}
+
+func freeSize(g *graph.Graph) error {
+	if len(g.Inputs) == 0 {
+		return fmt.Errorf("free size: the graph has no input")
+	}
+	for axis, name := range map[int]string{2: "h", 3: "w"} {
+		v, err := g.Inputs[0].WithFreeDim(axis, name)
+		if err != nil {
+			return fmt.Errorf("free size: %w", err)
+		}
+		g.Inputs[0] = v
+	}
+	for i, out := range g.Outputs {
+		v, err := out.WithFreeDim(1, "n_"+out.Name)
+		if err != nil {
+			return fmt.Errorf("free size: %w", err)
+		}
+		g.Outputs[i] = v
+	}
+	return nil
+}
