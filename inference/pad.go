@@ -1,0 +1,75 @@
+package inference
+
+import (
+	"math"
+
+	"github.com/edgeverify/edgeverify/inference/onnx"
+)
+
+// Presentation is what passive presentation attack detection (PAD) sees in one
+// picture: probabilities that sum to 1. It sees prints and screens; it is
+// blind to masks and to digital injection.
+type Presentation struct {
+	BonaFide, Print, Screen float64
+}
+
+const (
+	padSize = 128
+	// padMargin is how many face boxes wide the crop is: the network judges
+	// the surroundings too and is useless without them.
+	padMargin = 2.7
+)
+
+// PAD is the passive presentation attack detector (1×3×128×128, BGR, 0–255;
+// classes bona fide, print, screen).
+type PAD struct{ pool *pool }
+
+func newPAD(s *onnx.Session) *PAD {
+	return &PAD{newPool(s, [][]int64{{1, 3, padSize, padSize}}, [][]int64{{1, 3}})}
+}
+
+// Examine judges the face in box. The picture must show its surroundings.
+func (p *PAD) Examine(img Image, box Box, m *Meter) (Presentation, error) {
+	if err := img.check(); err != nil {
+		return Presentation{}, err
+	}
+	crop := inside(box, padMargin, img)
+	var out Presentation
+	err := p.pool.run(m,
+		func(r *onnx.Runner) {
+			sample(img, cut(crop, padSize, padSize), padSize, padSize, 1, true, bgr(r.Input(0)))
+		},
+		func(r *onnx.Runner) {
+			q := softmax(r.Output(0))
+			out = Presentation{BonaFide: q[0], Print: q[1], Screen: q[2]}
+		})
+	return out, err
+}
+
+// inside is box grown about its centre by k, or by as much as the image
+// allows, and then pushed inside the image.
+func inside(box Box, k float64, img Image) Box {
+	w, h := float64(img.Width-1), float64(img.Height-1)
+	b := box.around(min(k, w/box.Width, h/box.Height))
+	b.X = min(max(b.X, 0), w-b.Width)
+	b.Y = min(max(b.Y, 0), h-b.Height)
+	return Box{math.Trunc(b.X), math.Trunc(b.Y), math.Trunc(b.Width), math.Trunc(b.Height)}
+}
+
+// softmax turns logits into probabilities that sum to 1.
+func softmax(logits []float32) []float64 {
+	top := math.Inf(-1)
+	for _, v := range logits {
+		top = max(top, float64(v))
+	}
+	var sum float64
+	q := make([]float64, len(logits))
+	for i, v := range logits {
+		q[i] = math.Exp(float64(v) - top)
+		sum += q[i]
+	}
+	for i := range q {
+		q[i] /= sum
+	}
+	return q
+}
