@@ -51,7 +51,8 @@ type Decision struct {
 	Final     bool
 	Reasons   []Reason // what decided, never empty
 	Reasoning string   // the same for the clerk
-	Checks    []Check  // every requested check as it was judged
+	// Checks are all that were requested, as they were judged.
+	Checks []Check
 	// Assurance and Attestation qualify an approval that rests on liveness.
 	Assurance   Strength
 	Attestation Attestation
@@ -70,8 +71,8 @@ type Decision struct {
 //
 // Requested is what the policy demands at least, what the request names, and
 // every check that has a result: a result cannot be hidden by not asking for it.
-// Where a name has several results, the worst counts. A requested check without
-// a result is NotRun.
+// Where a name has several results, each must stand. A requested check without a
+// result is NotRun.
 //
 // Decide reads results, bands, strength and attestation and nothing else, so
 // that the centre repeats it.
@@ -84,6 +85,9 @@ func Decide(policy Policy, request Request, checks []Check) Decision {
 		switch objections := policy.objections(check); {
 		case check.Result == False && (!reviewable(check.Name) || slices.Contains(policy.RejectOn, check.Name)):
 			failed = append(failed, finding{check.Reasons, check.Reasoning, certainty(check)})
+		case check.Result == NotRun:
+			words := "The check " + string(check.Name) + " did not run. " + check.Reasoning
+			doubted = append(doubted, finding{check.Reasons, words, doubt(NotRun)})
 		case check.Result != True:
 			doubted = append(doubted, finding{check.Reasons, check.Reasoning, doubt(check.Result)})
 		case len(objections) > 0:
@@ -121,13 +125,15 @@ func Failed(reason Reason) Decision {
 // as its weakest link.
 func (d *Decision) approve() {
 	d.Status, d.Confidence = Approved, 100
+	var passed []finding
 	for _, check := range d.Checks {
-		d.explain(finding{reasons: check.Reasons, words: check.Reasoning})
+		passed = append(passed, finding{reasons: check.Reasons, words: check.Reasoning})
 		d.Confidence = min(d.Confidence, certainty(check))
-		if check.Name == Liveness {
+		if check.Name == Liveness && (d.Assurance == NoLiveness || check.Strength < d.Assurance) {
 			d.Assurance, d.Attestation = check.Strength, check.Attestation
 		}
 	}
+	d.explain(passed...)
 }
 
 // A finding is one thing that decided.
@@ -139,24 +145,24 @@ type finding struct {
 
 func byConfidence(a, b finding) int { return a.confidence - b.confidence }
 
-// explain adds the findings to the reasons, each code once, and to the reasoning.
+// explain adds the findings to the reasons and the reasoning, everything once.
 func (d *Decision) explain(findings ...finding) {
 	var words []string
 	for _, f := range findings {
-		news := false
 		for _, r := range f.reasons {
 			if !slices.Contains(d.Reasons, r) {
-				d.Reasons, news = append(d.Reasons, r), true
+				d.Reasons = append(d.Reasons, r)
 			}
 		}
-		if news && f.words != "" {
+		if f.words != "" && !slices.Contains(words, f.words) {
 			words = append(words, f.words)
 		}
 	}
-	d.Reasoning = strings.TrimSpace(d.Reasoning + " " + strings.Join(words, " "))
+	d.Reasoning = strings.Join(words, " ")
 }
 
-// complete lists one check per requested name, in order.
+// complete lists the checks of every requested name, in order. A name without a
+// result gets NotRun; of a name with several results each must stand.
 func complete(policy Policy, request Request, checks []Check) []Check {
 	names := append(slices.Clone(policy.Least), request.Checks...)
 	for _, check := range checks {
@@ -164,49 +170,19 @@ func complete(policy Policy, request Request, checks []Check) []Check {
 	}
 	var all []Check
 	for _, name := range inOrder(names) {
-		all = append(all, worst(name, checks))
+		before := len(all)
+		for _, check := range checks {
+			if check.Name == name {
+				all = append(all, check)
+			}
+		}
+		if len(all) == before {
+			missing := Check{Name: name}
+			missing.because(NotRun, EvidenceMissing)
+			all = append(all, missing)
+		}
 	}
 	return all
-}
-
-// worst returns the worst of the results that name has, or NotRun.
-func worst(name CheckName, checks []Check) Check {
-	var found []Check
-	for _, check := range checks {
-		if check.Name == name {
-			found = append(found, check)
-		}
-	}
-	if len(found) == 0 {
-		missing := Check{Name: name}
-		missing.because(NotRun, EvidenceMissing)
-		return missing
-	}
-	return slices.MinFunc(found, func(a, b Check) int {
-		if by := rank(a.Result) - rank(b.Result); by != 0 {
-			return by
-		}
-		if by := int(a.Band) - int(b.Band); by != 0 {
-			return by
-		}
-		if by := int(a.Strength) - int(b.Strength); by != 0 {
-			return by
-		}
-		return int(a.Attestation) - int(b.Attestation)
-	})
-}
-
-// rank orders results from the worst to the best outcome.
-func rank(r Result) int {
-	switch r {
-	case False:
-		return 0
-	case Flagged:
-		return 2
-	case True:
-		return 3
-	}
-	return 1
 }
 
 // objections are the policy's reasons not to accept a check that passed. A pass

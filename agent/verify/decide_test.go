@@ -125,6 +125,16 @@ func TestReasoningSaysWhatDecidedAndNothingElse(t *testing.T) {
 	}
 }
 
+func TestReasoningNamesEveryCheckThatDidNotRun(t *testing.T) {
+	request := asks(verify.OCR, verify.Fraud)
+	policy := verify.InstantPolicy()
+	d := verify.Decide(policy, request, judge(policy).Checks(request, genuine()))
+	want := "The check ocr did not run. This device cannot run this check yet. The check fraud did not run. This device cannot run this check yet."
+	if d.Reasoning != want {
+		t.Errorf("Decide reasons %q, want %q", d.Reasoning, want)
+	}
+}
+
 func TestMachineryFailureHasNoVerdict(t *testing.T) {
 	d := verify.Failed(verify.CameraLost)
 	if d.Status != verify.Error || d.Verdict != verify.VerdictUnknown || d.Confidence != 0 || len(d.Checks) != 0 {
