@@ -122,7 +122,8 @@ func (t Tensor) Floats() ([]float32, error) {
 
 // Ints returns the elements of an integer tensor in row-major order.
 func (t Tensor) Ints() ([]int64, error) {
-	size, read := 0, func([]byte) int64 { return 0 }
+	var size int
+	var read func([]byte) int64
 	switch t.Type {
 	case Int8:
 		size, read = 1, func(b []byte) int64 { return int64(int8(b[0])) }

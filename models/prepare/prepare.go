@@ -19,8 +19,7 @@ type Options struct {
 	FreeSize bool
 }
 
-// Model prepares one ONNX file. Outputs are the same as before bit for bit, except
-// that a runtime may have computed a dequantisation in another order.
+// Model prepares one ONNX file. What it computes differs from before by rounding only.
 func Model(data []byte, o Options) ([]byte, error) {
 	m, err := graph.Parse(data)
 	if err != nil {
@@ -50,7 +49,6 @@ type rewriter struct {
 	order     []string // of constants, by first definition: the output is deterministic
 	nodes     []graph.Node
 	taken     map[string]bool // every name of a value in the graph
-	zero      string          // scalar 0 for split PRelu nodes, once there is one
 }
 
 func newRewriter(g *graph.Graph) (*rewriter, error) {
@@ -117,8 +115,7 @@ func (r *rewriter) node(n graph.Node) error {
 	case "PRelu":
 		if len(n.Inputs) == 2 && len(n.Outputs) == 1 {
 			if slope, known := r.constants[n.Inputs[1]]; known && slope.Type == graph.Float32 {
-				r.splitPRelu(n)
-				return nil
+				return r.splitPRelu(n, slope)
 			}
 		}
 	}
@@ -139,20 +136,36 @@ func (r *rewriter) known(names []string) ([]graph.Tensor, bool) {
 	return out, len(names) > 0
 }
 
-// splitPRelu writes PRelu(x, a) as Relu(x) + a·Min(x, 0): the same bits without a branch
-// for each element, which makes the runtime's PRelu slow on a lively picture.
-func (r *rewriter) splitPRelu(n graph.Node) {
-	if r.zero == "" {
-		r.zero = r.free("zero")
-		r.define(graph.NewFloats(r.zero, nil, []float32{0}))
+// splitPRelu writes PRelu(x, a) as a·x + Relu((1 − a)·x), or as a·x + (1 − a)·Relu(x) where
+// a slope exceeds 1. The runtime's own PRelu branches for each element, slowly on a lively
+// picture, and stands between convolutions whose blocked layout it cannot read; these
+// operators it runs in that layout. Results differ by rounding only.
+func (r *rewriter) splitPRelu(n graph.Node, slope graph.Tensor) error {
+	a, err := slope.Floats()
+	if err != nil {
+		return err
 	}
-	x, slope, y := n.Inputs[0], n.Inputs[1], n.Outputs[0]
-	positive, negative, scaled := r.free(y+"_pos"), r.free(y+"_neg"), r.free(y+"_scaled")
+	gain, steep := make([]float32, len(a)), false // gain: 1 − a
+	for i, v := range a {
+		gain[i], steep = 1-v, steep || !(v <= 1)
+	}
+	x, y := n.Inputs[0], n.Outputs[0]
+	name := r.free(y + "_gain")
+	r.define(graph.NewFloats(name, slope.Dims, gain))
+	linear, bent, rest := r.free(y+"_linear"), r.free(y+"_bent"), r.free(y+"_rest")
+	if steep {
+		r.nodes = append(r.nodes,
+			graph.NewNode("Relu", []string{x}, bent),
+			graph.NewNode("Mul", []string{bent, name}, rest))
+	} else {
+		r.nodes = append(r.nodes,
+			graph.NewNode("Mul", []string{x, name}, bent),
+			graph.NewNode("Relu", []string{bent}, rest))
+	}
 	r.nodes = append(r.nodes,
-		graph.NewNode("Relu", []string{x}, positive),
-		graph.NewNode("Min", []string{x, r.zero}, negative),
-		graph.NewNode("Mul", []string{negative, slope}, scaled),
-		graph.NewNode("Add", []string{positive, scaled}, y))
+		graph.NewNode("Mul", []string{x, slope.Name}, linear),
+		graph.NewNode("Add", []string{rest, linear}, y))
+	return nil
 }
 
 // free returns name, or name with underscores if the graph has it already, and takes it.
