@@ -19,11 +19,15 @@ const (
 	ImageBlurred    Reason = "image_blurred"
 	ImageTooDark    Reason = "image_too_dark"
 	ImageTooBright  Reason = "image_too_bright"
+	UnevenLight     Reason = "uneven_light"
+	LowContrast     Reason = "low_contrast"
 	Glare           Reason = "glare"
 	DocumentCutOff  Reason = "document_cut_off"
 	NoFaceInProbe   Reason = "no_face_in_probe"
 	SeveralFaces    Reason = "several_faces_in_probe"
 	FaceTooSmall    Reason = "face_too_small"
+	FaceTooLarge    Reason = "face_too_large"
+	FaceOffCentre   Reason = "face_off_centre"
 	FaceCutOff      Reason = "face_cut_off"
 	FaceTurned      Reason = "face_turned_away"
 )
@@ -109,6 +113,10 @@ func (r Reason) words() (clerk, person string) {
 		return "An image is too dark.", "Please find more light."
 	case ImageTooBright:
 		return "An image is too bright.", "Please avoid direct light."
+	case UnevenLight:
+		return "The light comes from one side.", "Please turn towards the light."
+	case LowContrast:
+		return "An image is pale.", "Please clean the lens or change the light."
 	case Glare:
 		return "Glare hides part of the document.", "Please tilt the document until the reflection is gone."
 	case DocumentCutOff:
@@ -119,6 +127,10 @@ func (r Reason) words() (clerk, person string) {
 		return "Several faces are in the image of the person.", "Please make sure that nobody else is in the picture."
 	case FaceTooSmall:
 		return "The face is too small in the image.", "Please come closer."
+	case FaceTooLarge:
+		return "The face is too near.", "Please move back a little."
+	case FaceOffCentre:
+		return "The face is at the side of the image.", "Please move to the middle of the picture."
 	case FaceCutOff:
 		return "The face is not wholly in view.", "Please move until your whole face is in the picture."
 	case FaceTurned:

@@ -1,0 +1,67 @@
+package examine
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/edgeverify/edgeverify/agent/verify"
+	"github.com/edgeverify/edgeverify/inference"
+)
+
+// portraitReading is what the pictures of the document showed.
+type portraitReading struct {
+	faces     int
+	described *Reference
+	quality   []verify.ImageQuality
+	run       time.Duration
+}
+
+// readDocument describes the portrait on the document's front, which is its
+// largest face: a smaller one is a ghost image or somebody behind the card.
+func (e *examination) readDocument(ctx context.Context) (portraitReading, error) {
+	var out portraitReading
+	for _, side := range []struct {
+		input verify.Input
+		given bool
+	}{{verify.DocumentFront, e.request.DocumentFront != nil}, {verify.DocumentBack, e.request.DocumentBack != nil}} {
+		if !side.given || !e.wants(verify.Quality) {
+			continue
+		}
+		frame := e.request.DocumentFront
+		if side.input == verify.DocumentBack {
+			frame = e.request.DocumentBack
+		}
+		q, err := e.assessDocument(side.input, frame)
+		if err != nil {
+			return out, err
+		}
+		out.quality = append(out.quality, q)
+	}
+	if e.request.DocumentFront == nil || e.request.Reference != nil || !e.wants(verify.FaceMatch) {
+		return out, ctx.Err()
+	}
+	var meter inference.Meter
+	front := e.request.DocumentFront
+	faces, err := e.find(front, inference.DocumentSearches(), &meter)
+	if err != nil {
+		return out, err
+	}
+	out.faces = len(faces)
+	if len(faces) > 0 {
+		portrait := sight{frame: front, faces: 1, face: slices.MaxFunc(faces, func(a, b inference.Face) int {
+			return cmp.Compare(a.Box.Area(), b.Box.Area())
+		})}
+		if e.wants(verify.Quality) {
+			mirrored, err := e.glare(front, portrait.face.Box)
+			if err != nil {
+				return out, err
+			}
+			out.quality[0].Findings = append(out.quality[0].Findings, mirrored...)
+		}
+		out.described, _, err = e.describe(portrait, "", &meter)
+	}
+	out.run = meter.Run
+	return out, err
+}

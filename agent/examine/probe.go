@@ -1,0 +1,200 @@
+package examine
+
+import (
+	"context"
+	"math"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/edgeverify/edgeverify/agent/verify"
+	"github.com/edgeverify/edgeverify/capture"
+	"github.com/edgeverify/edgeverify/inference"
+)
+
+// probeReading is what the pictures of the person showed.
+type probeReading struct {
+	faces     int // in the frame that was chosen to describe the person
+	described *Reference
+	model     string // encoder's digest
+	quality   []verify.ImageQuality
+	liveness  *verify.LivenessEvidence
+	run       time.Duration
+}
+
+// sight is one frame with its main face.
+type sight struct {
+	frame   *capture.Frame
+	faces   int // that count; 0 means none
+	face    inference.Face
+	quality verify.ImageQuality
+	sharp   float64
+}
+
+// bystander is the share of the main face's area below which another face is
+// somebody in the background.
+const bystander = 0.25
+
+func (e *examination) readProbe(ctx context.Context) (probeReading, error) {
+	var out probeReading
+	if len(e.request.Probe) == 0 {
+		return out, nil
+	}
+	var meter inference.Meter
+	sights := make([]sight, len(e.request.Probe))
+	for i, frame := range e.request.Probe {
+		if err := ctx.Err(); err != nil {
+			return out, err
+		}
+		s, err := e.see(frame, &meter)
+		if err != nil {
+			return out, err
+		}
+		sights[i] = s
+	}
+	best := slices.MaxFunc(sights, func(a, b sight) int { return rank(a, b) })
+	out.faces = best.faces
+
+	// The description, and all that judges the presentation, are independent.
+	var describing, judging inference.Meter
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		if !e.wants(verify.FaceMatch) && !e.request.Describe {
+			return nil
+		}
+		out.described, out.model, err = e.describe(best, verify.FaceMatch, &describing)
+		return err
+	})
+	g.Go(func() (err error) {
+		if e.wants(verify.Liveness) {
+			if out.liveness, err = e.presented(ctx, sights, &judging); err != nil {
+				return err
+			}
+		}
+		if e.wants(verify.Quality) {
+			best.quality.Findings, err = e.turned(best, &judging)
+			out.quality = []verify.ImageQuality{best.quality}
+		}
+		return err
+	})
+	err := g.Wait()
+	out.run = meter.Run + max(describing.Run, judging.Run)
+	return out, err
+}
+
+// rank prefers a frame with exactly one face, then the sharper one.
+func rank(a, b sight) int {
+	if one, other := a.faces == 1, b.faces == 1; one != other {
+		if one {
+			return 1
+		}
+		return -1
+	}
+	switch {
+	case a.sharp > b.sharp:
+		return 1
+	case a.sharp < b.sharp:
+		return -1
+	}
+	return 0
+}
+
+// see finds the main face of a frame and measures the picture's quality.
+func (e *examination) see(frame *capture.Frame, m *inference.Meter) (sight, error) {
+	s := sight{frame: frame, quality: verify.ImageQuality{Input: verify.Selfie, Width: frame.Width, Height: frame.Height}}
+	if len(e.request.Probe) > 1 {
+		s.quality.Input = verify.SelfieFrames
+	}
+	faces, err := e.find(frame, inference.ProbeSearches(), m)
+	if err != nil {
+		return s, err
+	}
+	main, ok := inference.MainFace(faces, frame.Width, frame.Height)
+	if ok {
+		s.face = main
+		for _, f := range faces {
+			if f.Box.Area() >= bystander*main.Box.Area() {
+				s.faces++
+			}
+		}
+	}
+	s.quality.Faces = s.faces
+	return s, e.assess(&s)
+}
+
+// find runs the detector over a frame.
+func (e *examination) find(frame *capture.Frame, searches []inference.Search, m *inference.Meter) ([]inference.Face, error) {
+	defer e.took("detect", "", time.Now())
+	detector, entry, err := e.examiner.engine.Detector()
+	if err != nil {
+		return nil, err
+	}
+	e.used(entry)
+	return detector.Find(picture{frame}, searches, m)
+}
+
+// describe encodes the main face of a sight; nil where there is none.
+func (e *examination) describe(s sight, check verify.CheckName, m *inference.Meter) (*Reference, string, error) {
+	encoder, entry, err := e.examiner.engine.Encoder()
+	if err != nil || s.faces == 0 {
+		return nil, entry.SHA256, err
+	}
+	defer e.took("encode", check, time.Now())
+	e.used(entry)
+	v, err := encoder.Embed(image(s.frame), s.face.Points, !e.examiner.options.SingleView, m)
+	if err != nil {
+		return nil, entry.SHA256, err
+	}
+	return &Reference{Embedding: v, Model: entry.SHA256}, entry.SHA256, nil
+}
+
+// presented runs presentation attack detection over every frame with a face
+// and takes the median of each probability.
+func (e *examination) presented(ctx context.Context, sights []sight, m *inference.Meter) (*verify.LivenessEvidence, error) {
+	defer e.took("pad", verify.Liveness, time.Now())
+	pad, entry, err := e.examiner.engine.PAD()
+	if err != nil {
+		return nil, err
+	}
+	e.used(entry)
+	var bonaFide, print, screen []float64
+	out := &verify.LivenessEvidence{Strength: verify.Still, Model: entry.SHA256}
+	attested := true
+	for _, s := range sights {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		attested = attested && s.frame.Source.Attested
+		if s.faces == 0 {
+			continue
+		}
+		p, err := pad.Examine(image(s.frame), s.face.Box, m)
+		if err != nil {
+			return nil, err
+		}
+		bonaFide, print, screen = append(bonaFide, p.BonaFide), append(print, p.Print), append(screen, p.Screen)
+		out.Faces = max(out.Faces, s.faces)
+	}
+	out.Frames = len(bonaFide)
+	if attested {
+		out.Attestation = verify.Attested
+	}
+	if out.Frames >= verify.FramesForStrength && sights[0].frame.Source.Kind == capture.KindCamera {
+		out.Strength = verify.Frames
+	}
+	out.BonaFide, out.Print, out.Screen = median(bonaFide), median(print), median(screen)
+	return out, nil
+}
+
+// median of measurements; NaN, which passes nothing, where there are none.
+func median(values []float64) verify.Score {
+	if len(values) == 0 {
+		return notMeasured()
+	}
+	slices.Sort(values)
+	n := len(values)
+	return verify.Score((values[(n-1)/2] + values[n/2]) / 2)
+}
+
+func notMeasured() verify.Score { return verify.Score(math.NaN()) }
