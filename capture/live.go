@@ -14,7 +14,6 @@ import (
 type live struct {
 	identity Identity
 	stall    time.Duration
-	opened   time.Time
 	stop     context.CancelFunc
 	done     chan struct{} // closed when the goroutine has released the device
 	wake     chan struct{} // holds one token when there is news
@@ -30,31 +29,43 @@ type live struct {
 
 const closeWait = time.Second
 
-func newLive(g grabber, identity Identity, opts Options, paced bool) *live {
+// A history is what outlasts the reopening of a source, so that frames keep
+// their order and a replay cannot hide behind a lost connection. While a live
+// source runs it belongs to its goroutine.
+type history struct {
+	truth    *Truth
+	opened   time.Time
+	sequence uint64 // of the last picture
+}
+
+func newHistory(limits TruthLimits) *history {
+	return &history{truth: NewTruth(limits), opened: time.Now()}
+}
+
+func newLive(g grabber, identity Identity, stall time.Duration, past *history, paced bool) *live {
 	ctx, stop := context.WithCancel(context.Background())
-	now := time.Now()
 	l := &live{
 		identity: identity,
-		stall:    opts.Stall,
-		opened:   now,
-		arrived:  now,
+		stall:    stall,
+		arrived:  time.Now(),
 		stop:     stop,
 		done:     make(chan struct{}),
 		wake:     make(chan struct{}, 1),
-		silence:  time.NewTimer(opts.Stall),
+		silence:  time.NewTimer(stall),
 	}
-	go l.read(ctx, g, NewTruth(opts.Truth), paced)
+	go l.read(ctx, g, past, paced)
 	return l
 }
 
 // read owns the grabber: only here is it used, and only here closed.
-func (l *live) read(ctx context.Context, g grabber, truth *Truth, paced bool) {
+func (l *live) read(ctx context.Context, g grabber, past *history, paced bool) {
 	defer close(l.done)
 	defer g.close()
+	begun := time.Now()
 	pace := time.NewTimer(0)
 	defer pace.Stop()
 	var frame Frame
-	for sequence := uint64(1); ; {
+	for {
 		err := g.grab(&frame)
 		if ctx.Err() != nil {
 			l.finish(ErrClosed)
@@ -69,7 +80,7 @@ func (l *live) read(ctx context.Context, g grabber, truth *Truth, paced bool) {
 			return
 		}
 		if paced {
-			pace.Reset(time.Until(l.opened.Add(frame.Mono)))
+			pace.Reset(time.Until(begun.Add(frame.Mono)))
 			select {
 			case <-ctx.Done():
 				l.finish(ErrClosed)
@@ -77,11 +88,11 @@ func (l *live) read(ctx context.Context, g grabber, truth *Truth, paced bool) {
 			case <-pace.C:
 			}
 		} else {
-			frame.Mono = time.Since(l.opened)
+			frame.Mono = time.Since(past.opened)
 		}
-		frame.Sequence, frame.Wall, frame.Source = sequence, time.Now(), l.identity
-		sequence++
-		l.publish(&frame, truth.Observe(&frame))
+		past.sequence++
+		frame.Sequence, frame.Wall, frame.Source = past.sequence, time.Now(), l.identity
+		l.publish(&frame, past.truth.Observe(&frame))
 	}
 }
 
@@ -96,7 +107,9 @@ func (l *live) publish(frame *Frame, untrue error) {
 
 func (l *live) finish(err error) {
 	l.mu.Lock()
-	l.finished = err
+	if l.finished == nil || err == ErrClosed {
+		l.finished = err
+	}
 	l.mu.Unlock()
 	l.notify()
 }

@@ -85,6 +85,10 @@ type feed interface {
 // Errors match ErrSource for a bad specification and ErrCameraLost for a live
 // source that cannot be opened. No error repeats a URL or a pipeline.
 func Open(ctx context.Context, spec string, opts Options) (*Source, error) {
+	return open(ctx, spec, opts, newHistory(opts.Truth))
+}
+
+func open(ctx context.Context, spec string, opts Options, past *history) (*Source, error) {
 	opts = opts.withDefaults()
 	t, err := parse(spec)
 	if err != nil {
@@ -100,10 +104,10 @@ func Open(ctx context.Context, spec string, opts Options) (*Source, error) {
 	s := &Source{identity: t.identity}
 	switch t.identity.Kind {
 	case KindCamera, KindStream, KindPipeline:
-		s.feed = newLive(g, t.identity, opts, false)
+		s.feed = newLive(g, t.identity, opts.Stall, past, false)
 	default:
 		if opts.Newest {
-			s.feed = newLive(g, t.identity, opts, true)
+			s.feed = newLive(g, t.identity, opts.Stall, past, true)
 		} else {
 			s.feed = &sequential{grabber: g, identity: t.identity}
 		}
