@@ -307,11 +307,11 @@ func mustMarshal(t *testing.T, v any) []byte {
 }
 
 func FuzzParseManifest(f *testing.F) {
-	embedded, err := os.ReadFile("manifest.json")
+	data, err := json.Marshal(manifest(relu(), []byte("library")))
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(embedded)
+	f.Add(data)
 	f.Add([]byte(`{"schema":1,"runtime":{},"models":[]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := models.ParseManifest(data)

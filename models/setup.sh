@@ -69,7 +69,7 @@ prepared_models() {
 	CGO_ENABLED=0 go run ./models/cmd/prepare -out "$cache/models"
 }
 
-step debian_packages /usr/bin/env models/setup.sh
+step debian_packages /usr/include/opencv4 models/setup.sh
 step npm_packages models/node_modules models/package.json models/package-lock.json models/.npmrc
 step wheels "$cache/wheels" models/requirements.txt
 # shellcheck disable=SC2046 # names without blanks
