@@ -1,0 +1,79 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+const pageSize = 4 << 10
+
+// slack is room that only deletions and MarkDone may use: both copy the pages
+// that they change before they free them, so that a file filled to its last
+// page could never be emptied.
+const slack = 128 * pageSize
+
+// growth is the step in which the file grows. bbolt refuses a page when file
+// and step together pass its limit, so that the step is lost to the quota.
+func growth(quota int64) int { return int(min(quota/64, 16<<20)) }
+
+// room returns the bytes that a new entry may still take.
+func (v *Vault) room(tx *bolt.Tx) int64 {
+	s := v.db.Stats()
+	used := tx.Size() - int64(s.FreePageN+s.PendingPageN)*pageSize
+	return v.quota - int64(growth(v.quota)) - slack - used
+}
+
+// put stores a value that needs room; ErrFull where there is none. A value is
+// counted with the pages on the way to it and the space that pages waste.
+func (v *Vault) put(tx *bolt.Tx, bucket string, key, value []byte) error {
+	if int64(len(value))*2+8*pageSize > v.room(tx) {
+		return ErrFull
+	}
+	return tx.Bucket([]byte(bucket)).Put(key, value)
+}
+
+// view runs fn in a read transaction. Nothing that fn gets from bbolt may
+// outlive it.
+func (v *Vault) view(fn func(*bolt.Tx) error) error {
+	return guarded(func() error { return v.db.View(fn) })
+}
+
+// update runs fn in one durable transaction. After a write error other than a
+// full disk nothing more is written: what the disk holds is known only after
+// opening again.
+func (v *Vault) update(fn func(*bolt.Tx) error) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.broken != nil {
+		return v.broken
+	}
+	var refused error // by fn, before anything was written
+	err := guarded(func() error {
+		return v.db.Update(func(tx *bolt.Tx) error {
+			refused = fn(tx)
+			return refused
+		})
+	})
+	switch {
+	case err == nil:
+		return nil
+	case outOfSpace(err):
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	case refused != nil && errors.Is(err, refused):
+		return err
+	}
+	v.broken = fmt.Errorf("%w: a write was not completed: %w", ErrDamaged, err)
+	v.log.Error("vault cannot write", "error", err)
+	return v.broken
+}
+
+// ended reports whether the caller gave up before anything was done.
+func ended(ctx context.Context, operation string) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%s: %w", operation, err)
+	}
+	return nil
+}
