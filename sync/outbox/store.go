@@ -104,7 +104,7 @@ func (b *Box) replaceStore(fill func(*bolt.DB) error) (err error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	db, err := bolt.Open(path, 0o600, b.boltOptions())
+	db, err := b.openBolt(path)
 	if err != nil {
 		return err
 	}
@@ -121,15 +121,26 @@ func (b *Box) replaceStore(fill func(*bolt.DB) error) (err error) {
 	return syncPath(b.dir)
 }
 
-func (b *Box) boltOptions() *bolt.Options {
-	return &bolt.Options{
+// openBolt opens a bbolt file for writing, with every commit synced. A free
+// list that is rebuilt at open, and not written with each commit, is as safe
+// against power cuts and spares the flash.
+func (b *Box) openBolt(path string) (*bolt.DB, error) {
+	db, err := bolt.Open(path, 0o600, &bolt.Options{
 		Timeout:         lockTimeout,
 		FreelistType:    bolt.FreelistMapType,
 		NoFreelistSync:  true,
 		PageSize:        pageSize,
 		MaxSize:         int(b.o.Quota),
 		InitialMmapSize: int(b.o.Quota),
+	})
+	if errors.Is(err, berrors.ErrTimeout) {
+		return nil, ErrInUse
 	}
+	if err != nil {
+		return nil, err
+	}
+	db.AllocSize = growth(b.o.Quota)
+	return db, nil
 }
 
 // openFile opens the store after checking every page of it.
@@ -137,20 +148,10 @@ func (b *Box) openFile() error {
 	if err := checkFile(b.path(storeFile)); err != nil {
 		return err
 	}
-	var db *bolt.DB
-	err := guarded(func() (err error) {
-		db, err = bolt.Open(b.path(storeFile), 0o600, b.boltOptions())
+	return guarded(func() (err error) {
+		b.db, err = b.openBolt(b.path(storeFile))
 		return err
 	})
-	if errors.Is(err, berrors.ErrTimeout) {
-		return ErrInUse
-	}
-	if err != nil {
-		return err
-	}
-	db.AllocSize = growth(b.o.Quota)
-	b.db = db
-	return nil
 }
 
 // begin reconciles the store with the epoch file, verifies a store that was not
