@@ -8,8 +8,9 @@ import (
 
 // Metrics of operating points.
 const (
-	FMR     = "fmr"     // false match rate, pooled over same-cohort impostors
-	Natural = "natural" // the network's own boundary; no rate was chosen
+	FMR            = "fmr"              // false match rate, pooled over same-cohort impostors
+	FMREveryCohort = "fmr_every_cohort" // false match rate in the worst cohort
+	Natural        = "natural"          // the network's own boundary; no rate was chosen
 )
 
 // An OperatingPoint is a threshold with the error rate that it was measured at.

@@ -9,17 +9,23 @@ mkdir -p "$stamps"
 exec 9>"$cache/setup.lock"
 flock 9 # two builds in one checkout take turns
 
-# step NAME OUTPUT INPUT… runs the function NAME unless OUTPUT is there, made from these inputs.
+# step NAME OUTPUT INPUT… runs the function NAME unless the folder OUTPUT stands as NAME left
+# it, made from these inputs.
 step() {
 	name=$1 output=$2
 	shift 2
-	key=$(cat "$@" | sha256sum | cut -d' ' -f1)
-	if [ -e "$output" ] && [ "$(cat "$stamps/$name" 2>/dev/null)" = "$key" ]; then
+	inputs=$(cat "$@" | sha256sum)
+	if [ "$(cat "$stamps/$name" 2>/dev/null)" = "$inputs $(state "$output")" ]; then
 		return
 	fi
 	echo "set-up: $name"
 	"$name"
-	echo "$key" >"$stamps/$name"
+	echo "$inputs $(state "$output")" >"$stamps/$name"
+}
+
+# state FOLDER tells names, sizes and times of what lies in it.
+state() {
+	find "$1" -maxdepth 1 -printf '%P %s %T@\n' 2>/dev/null | sort | sha256sum
 }
 
 # The release pins the versions: Debian 12 gives OpenCV 4.6.0, GCC 12.2, npm 9.2, pip 23.0.
