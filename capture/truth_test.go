@@ -139,7 +139,7 @@ func TestOneChangedPixelRowIsAnotherPicture(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := paint(64, 48, weave(8, 50))
-	g.Pixels[3*64*4] ^= 1
+	g.Pixels[3*64*rowStep] ^= 1
 	g.Sequence, g.Mono = 2, 2*time.Second
 	if err := truth.Observe(g); err != nil {
 		t.Errorf("Observe(changed picture) = %v, want nil", err)
