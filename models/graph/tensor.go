@@ -26,10 +26,10 @@ type Tensor struct {
 	Dims []int64 // empty for a scalar
 	Type DataType
 
-	raw     []byte // as read, or nil for a tensor made by a rewrite
-	content []byte // raw_data: little-endian elements
-	floats  []byte // float_data, packed
-	ints    []uint64
+	raw     []byte   // the whole message
+	content []byte   // raw_data: little-endian elements
+	floats  []byte   // float_data, packed
+	ints    []uint64 // int32_data or int64_data
 }
 
 // ParseTensor reads a TensorProto. The result refers to data.
@@ -77,14 +77,33 @@ func NewFloats(name string, dims []int64, values []float32) Tensor {
 	for _, v := range values {
 		content = binary.LittleEndian.AppendUint32(content, math.Float32bits(v))
 	}
-	return Tensor{Name: name, Dims: dims, Type: Float32, content: content}
+	raw := protowire.AppendTag(nil, tensorType, protowire.VarintType)
+	raw = protowire.AppendVarint(raw, uint64(Float32))
+	raw = appendBytes(raw, tensorRaw, content)
+	return Tensor{Name: name, Dims: dims, Type: Float32, raw: named(raw, name, dims), content: content}
 }
 
 // Renamed returns the tensor under another name and shape. The number of elements must
 // stay the same.
-func (t Tensor) Renamed(name string, dims []int64) Tensor {
-	t.Name, t.Dims, t.raw = name, dims, nil
-	return t
+func (t Tensor) Renamed(name string, dims []int64) (Tensor, error) {
+	var rest []byte
+	err := eachField(t.raw, func(f field) error {
+		if f.number != tensorName && f.number != tensorDims {
+			rest = append(rest, f.raw...)
+		}
+		return nil
+	})
+	t.Name, t.Dims, t.raw = name, dims, named(rest, name, dims)
+	return t, err
+}
+
+// named appends the name and the shape of a tensor to its other fields.
+func named(raw []byte, name string, dims []int64) []byte {
+	var packed []byte
+	for _, d := range dims {
+		packed = protowire.AppendVarint(packed, uint64(d))
+	}
+	return appendBytes(appendBytes(raw, tensorDims, packed), tensorName, []byte(name))
 }
 
 // Len returns the number of elements that the shape asks for. A negative dimension, or
@@ -169,35 +188,4 @@ func (t Tensor) count(stored, size int) (int, error) {
 			ErrMalformed, t.Name, t.Dims, stored, n*size)
 	}
 	return n, nil
-}
-
-func (t Tensor) encode() []byte {
-	if t.raw != nil {
-		return t.raw
-	}
-	var b, packed []byte
-	for _, d := range t.Dims {
-		packed = protowire.AppendVarint(packed, uint64(d))
-	}
-	b = appendBytes(b, tensorDims, packed)
-	b = protowire.AppendTag(b, tensorType, protowire.VarintType)
-	b = protowire.AppendVarint(b, uint64(t.Type))
-	b = appendBytes(b, tensorName, []byte(t.Name))
-	switch {
-	case t.content != nil:
-		b = appendBytes(b, tensorRaw, t.content)
-	case t.floats != nil:
-		b = appendBytes(b, tensorFloats, t.floats)
-	default:
-		packed = packed[:0]
-		for _, v := range t.ints {
-			packed = protowire.AppendVarint(packed, v)
-		}
-		number := protowire.Number(tensorInt32s)
-		if t.Type == Int64 {
-			number = tensorInt64s
-		}
-		b = appendBytes(b, number, packed)
-	}
-	return b
 }

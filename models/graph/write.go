@@ -24,7 +24,7 @@ func (g *Graph) encode() []byte {
 	}
 	b = append(b, g.rest...)
 	for _, t := range g.Initialisers {
-		b = appendBytes(b, graphInitialiser, t.encode())
+		b = appendBytes(b, graphInitialiser, t.raw)
 	}
 	for _, v := range g.Inputs {
 		b = appendBytes(b, graphInput, v.raw)
@@ -46,11 +46,7 @@ func (n Node) encode() []byte {
 	for _, out := range n.Outputs {
 		b = appendBytes(b, nodeOutput, []byte(out))
 	}
-	b = appendBytes(b, nodeOp, []byte(n.Op))
-	for _, a := range n.attributes {
-		b = appendBytes(b, nodeAttribute, a)
-	}
-	return b
+	return appendBytes(b, nodeOp, []byte(n.Op))
 }
 
 // WithFreeDim returns the value with the dimension at axis left open under a name.

@@ -132,5 +132,5 @@ func reshape(n graph.Node, in []graph.Tensor) (graph.Tensor, error) {
 	if known != total {
 		return fault(fmt.Errorf("shape %v of %d elements", want, total))
 	}
-	return in[0].Renamed(n.Outputs[0], dims), nil
+	return in[0].Renamed(n.Outputs[0], dims)
 }

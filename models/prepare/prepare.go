@@ -19,8 +19,12 @@ type Options struct {
 	FreeSize bool
 }
 
-// Model prepares one ONNX file. What it computes differs from before by rounding only.
+// Model prepares one ONNX file, which must pass [graph.Check]. What the result computes
+// differs from before by rounding only.
 func Model(data []byte, o Options) ([]byte, error) {
+	if err := graph.Check(data); err != nil {
+		return nil, err
+	}
 	m, err := graph.Parse(data)
 	if err != nil {
 		return nil, err
@@ -91,7 +95,10 @@ func (r *rewriter) node(n graph.Node) error {
 			return err
 		}
 		if found && len(n.Outputs) == 1 {
-			r.define(t.Renamed(n.Outputs[0], t.Dims))
+			if t, err = t.Renamed(n.Outputs[0], t.Dims); err != nil {
+				return err
+			}
+			r.define(t)
 			return nil
 		}
 	case "DequantizeLinear":
@@ -209,8 +216,8 @@ func freeSize(g *graph.Graph) error {
 	if len(g.Inputs) == 0 {
 		return fmt.Errorf("free size: the graph has no input")
 	}
-	for axis, name := range map[int]string{2: "h", 3: "w"} {
-		v, err := g.Inputs[0].WithFreeDim(axis, name)
+	for i, name := range []string{"h", "w"} {
+		v, err := g.Inputs[0].WithFreeDim(2+i, name)
 		if err != nil {
 			return fmt.Errorf("free size: %w", err)
 		}

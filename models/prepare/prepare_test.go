@@ -158,6 +158,14 @@ func TestConstantNodeBecomesAnInitialiser(t *testing.T) {
 	}
 }
 
+func TestConstantOfAnyTypeKeepsItsElements(t *testing.T) {
+	double := pb.Join(pb.Varint(2, 11), pb.Bytes(10, []byte("8 bytes."))) // double_data
+	out, err := prepare.Model(pb.Model(addW(pb.Node("Constant", nil, []string{"w"}, pb.TensorAttribute("value", double)))...), prepare.Options{})
+	if err != nil || !bytes.Contains(out, pb.Bytes(10, []byte("8 bytes."))) {
+		t.Errorf("Model() lost the elements of a double constant (error %v)", err)
+	}
+}
+
 func TestPReluBecomesOperatorsWithoutBranches(t *testing.T) {
 	for _, slopes := range [][]float32{{0.25, -0.5, 1}, {0.25, -0.5, 1.5}} {
 		g := prepared(t, prepare.Options{},

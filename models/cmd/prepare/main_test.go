@@ -12,9 +12,8 @@ import (
 )
 
 func TestInstalledPackagesGiveWhatTheManifestPins(t *testing.T) {
-	root := modelstest.Root(t)
-	for _, arch := range []string{"amd64", "arm64"} {
-		out := t.TempDir()
+	root, out := modelstest.Root(t), t.TempDir()
+	for _, arch := range []string{"amd64", "arm64"} { // the second finds the models there and replaces the library
 		err := run([]string{"-out", out, "-arch", arch, "-npm", filepath.Join(root, "models", "node_modules"),
 			"-wheels", filepath.Join(root, ".cache", "wheels"), "-repository", filepath.Join(root, "models")})
 		if err != nil {
