@@ -2,7 +2,11 @@ package outbox_test
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -11,7 +15,8 @@ import (
 	"github.com/edgeverify/edgeverify/sync/record"
 )
 
-// filled makes a closed store of n records and returns its folder and digests.
+// filled makes a closed store of n records, the first delivered, and returns its
+// folder and digests. A salvage may bring the delivered one back.
 func filled(t *testing.T, n int) (string, map[uint64][32]byte) {
 	t.Helper()
 	dir := t.TempDir()
@@ -22,7 +27,6 @@ func filled(t *testing.T, n int) (string, map[uint64][32]byte) {
 		want[p.Seq] = p.Digest
 	}
 	mustSettle(t, b, ack(outbox.Position{Epoch: 1, Seq: 1, Digest: want[1]}, record.Stored))
-	delete(want, 1)
 	closeBox(t, b)
 	return dir, want
 }
@@ -38,39 +42,47 @@ func TestFlippedBitNeverGivesAWrongRecord(t *testing.T) {
 	}
 	used := len(bytes.TrimRight(good, "\x00"))
 	rng, seed := seeded(t)
-	refused, lost, intact := 0, 0, 0
-	for range 250 {
+	salvaged, lost, intact := 0, 0, 0
+	for range 150 {
 		bad := bytes.Clone(good)
 		at, bit := rng.IntN(used), rng.IntN(8)
 		bad[at] ^= 1 << bit
-		if err := os.WriteFile(path, bad, 0o600); err != nil {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "outbox.db"), bad, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		b, err := outbox.Open(t.Context(), dir, options(t))
 		if err != nil {
-			if !errors.Is(err, outbox.ErrDamaged) {
-				t.Fatalf("seed %d, byte %d bit %d: Open = %v, want ErrDamaged or success", seed, at, bit, err)
-			}
-			refused++
-			continue
+			t.Fatalf("seed %d, byte %d bit %d: Open = %v, want success or a salvage", seed, at, bit, err)
 		}
 		items, err := b.Due(t.Context(), farFuture(), 1<<20, 1<<30)
 		if err != nil && !errors.Is(err, outbox.ErrDamaged) {
 			t.Fatalf("seed %d, byte %d bit %d: Due = %v", seed, at, bit, err)
 		}
+		old := 0
 		for _, it := range items {
-			if it.Digest != want[it.Seq] || record.Digest(it.Raw) != it.Digest {
+			if _, err := record.Verify(it.Raw, keys); err != nil {
+				t.Fatalf("seed %d, byte %d bit %d: %v", seed, at, bit, err)
+			}
+			if it.Kind == record.Gap {
+				salvaged++
+				continue
+			}
+			if it.Digest != want[it.Seq] {
 				t.Fatalf("seed %d, byte %d bit %d: a wrong record under seq %d", seed, at, bit, it.Seq)
 			}
+			if it.Seq > 1 {
+				old++
+			}
 		}
-		if len(items) == len(want) {
+		if old == len(want)-1 {
 			intact++
 		} else {
 			lost++
 		}
 		closeBox(t, b)
 	}
-	t.Logf("250 bits: %d stores refused, %d with records set aside, %d whole", refused, lost, intact)
+	t.Logf("150 bits: %d stores salvaged, %d with records missing or set aside, %d whole", salvaged, lost, intact)
 }
 
 // TestDamagedRecordIsSetAsideAndTheOthersFlow alters bytes inside one record.
@@ -174,4 +186,108 @@ func FuzzOpen(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestBrokenStoreIsSalvagedUnderANewEpoch breaks the file as a whole in several
+// ways. What is left must be handed out, and a signed record must state the gap.
+func TestBrokenStoreIsSalvagedUnderANewEpoch(t *testing.T) {
+	const page = 16 << 10
+	for name, breakIt := range map[string]func([]byte) []byte{
+		"both meta pages zeroed": func(f []byte) []byte { clear(f[:2*page]); return f },
+		"meta pages swapped into nonsense": func(f []byte) []byte {
+			copy(f[:2*page], bytes.Repeat([]byte("nonsense"), 2*page/8))
+			return f
+		},
+		"second half cut off": func(f []byte) []byte {
+			n := len(bytes.TrimRight(f, "\x00"))
+			return f[:n/2]
+		},
+		"empty": func([]byte) []byte { return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, want := filled(t, 60)
+			path := filepath.Join(dir, "outbox.db")
+			file, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, breakIt(file), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			b := openBox(t, dir)
+			held := map[uint64]bool{}
+			var gap record.Envelope
+			for seq, it := range recordsOf(t, b) {
+				if it.Kind == record.Gap {
+					if gap, err = record.Verify(it.Raw, keys); err != nil {
+						t.Fatal(err)
+					}
+					continue
+				}
+				held[seq] = true
+				if it.Digest != want[seq] {
+					t.Errorf("seq %d is not what was put", seq)
+				}
+			}
+			var body struct {
+				Epoch   uint32      `json:"epoch"`
+				NextSeq uint64      `json:"next_seq"`
+				Held    [][2]uint64 `json:"held"`
+			}
+			if err := json.Unmarshal(gap.Body, &body); err != nil {
+				t.Fatalf("gap record %q: %v", gap.Body, err)
+			}
+			stated := map[uint64]bool{}
+			for _, r := range body.Held {
+				for seq := r[0]; seq <= r[1]; seq++ {
+					stated[seq] = true
+				}
+			}
+			if !maps.Equal(held, stated) || body.Epoch != 1 || gap.Epoch != 2 || gap.Prev != "" {
+				t.Errorf("gap of epoch %d states %s, the box holds %v", gap.Epoch, gap.Body, held)
+			}
+			t.Logf("%d of 59 queued records salvaged", len(held))
+			mustCheck(t, b)
+			if p := mustPut(t, b, `{}`); p.Epoch != 2 {
+				t.Errorf("epoch after a salvage = %d, want 2", p.Epoch)
+			}
+			closeBox(t, b)
+			if kept, err := filepath.Glob(path + ".damaged-*"); err != nil || len(kept) != 1 {
+				t.Errorf("damaged files kept: %v, %v, want one", kept, err)
+			}
+			b = openBox(t, dir) // and it stays in order
+			mustCheck(t, b)
+			closeBox(t, b)
+		})
+	}
+}
+
+func TestStoreOfAnotherKeyIsRefusedAndLeftAlone(t *testing.T) {
+	dir, _ := filled(t, 5)
+	path := filepath.Join(dir, "outbox.db")
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := aes.NewCipher(make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := options(t)
+	o.Sealer = aesGCM{aead}
+	if _, err := outbox.Open(t.Context(), dir, o); !errors.Is(err, outbox.ErrDamaged) {
+		t.Errorf("Open with another key = %v, want ErrDamaged", err)
+	}
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the store was changed, %v", err)
+	}
+	b := openBox(t, dir)
+	defer closeBox(t, b)
+	if p := mustPut(t, b, `{}`); p.Epoch != 1 {
+		t.Errorf("epoch = %d, want 1", p.Epoch)
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -532,6 +533,11 @@ func child(job, dir string) *exec.Cmd {
 func TestMain(m *testing.M) {
 	switch job := os.Getenv("OUTBOX_CHILD"); job {
 	case "":
+		// Every step of the model commits to the disk: fewer runs by default.
+		if err := flag.Set("rapid.checks", "20"); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
 		os.Exit(m.Run())
 	default:
 		if err := runChild(job, os.Getenv("OUTBOX_DIR")); err != nil {

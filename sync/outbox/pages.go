@@ -224,15 +224,18 @@ type leafElement struct {
 }
 
 func leafElements(p []byte) ([]leafElement, error) {
-	return elements(p, func(h []byte, at uint64) (leafElement, error) {
-		le := binary.LittleEndian
-		pos, k, v := at+uint64(le.Uint32(h[4:])), uint64(le.Uint32(h[8:])), uint64(le.Uint32(h[12:]))
-		kv, err := slice(p, pos, k+v)
-		if err != nil {
-			return leafElement{}, err
-		}
-		return leafElement{flags: le.Uint32(h), key: kv[:k], value: kv[k:]}, nil
-	})
+	return elements(p, func(h []byte, at uint64) (leafElement, error) { return decodeLeaf(p, h, at) })
+}
+
+// decodeLeaf decodes the element h that begins at at in page p.
+func decodeLeaf(p, h []byte, at uint64) (leafElement, error) {
+	le := binary.LittleEndian
+	pos, k, v := at+uint64(le.Uint32(h[4:])), uint64(le.Uint32(h[8:])), uint64(le.Uint32(h[12:]))
+	kv, err := slice(p, pos, k+v)
+	if err != nil {
+		return leafElement{}, err
+	}
+	return leafElement{flags: le.Uint32(h), key: kv[:k], value: kv[k:]}, nil
 }
 
 // elements decodes the element table of a page; at is where an element begins.

@@ -36,20 +36,10 @@ func (b *Box) Put(ctx context.Context, rid string, kind record.Kind, body []byte
 }
 
 func (b *Box) put(ctx context.Context, rid string, kind record.Kind, body []byte) (Position, error) {
-	key, err := ridKey(rid)
+	p, err := newPending(rid, kind, body)
 	if err != nil {
 		return Position{}, err
 	}
-	if !kind.Valid() {
-		return Position{}, fmt.Errorf("%w: unknown kind", record.ErrInvalid)
-	}
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, body); err != nil || compact.Bytes()[0] != '{' {
-		return Position{}, fmt.Errorf("%w: body is not a JSON object", record.ErrInvalid)
-	}
-	p := &pending{rid: rid, key: key, kind: kind, body: compact.Bytes(), done: make(chan struct{})}
-	p.content = sha256.Sum256(append(append([]byte(kind), 0), p.body...))
-
 	b.queue.push(p)
 	if err := b.acquire(ctx); err != nil {
 		if b.queue.remove(p) {
@@ -68,11 +58,11 @@ func (b *Box) put(ctx context.Context, rid string, kind record.Kind, body []byte
 }
 
 // commit stores a group in one transaction. Where the group as a whole does not
-// fit, each member is tried alone, so that a large one does not refuse a small
+// fit the quota, each member is tried alone, so that a large one does not refuse a small
 // one.
 func (b *Box) commit(group []*pending) {
 	err := b.update(func(tx *bolt.Tx) error { return b.store(tx, group) })
-	if errors.Is(err, ErrFull) && len(group) > 1 {
+	if errors.Is(err, ErrFull) && b.fault == nil && len(group) > 1 {
 		for _, p := range group {
 			b.commit([]*pending{p})
 		}
@@ -203,6 +193,24 @@ type pending struct {
 	done chan struct{}
 	pos  Position
 	err  error
+}
+
+// newPending checks what a caller wants stored.
+func newPending(rid string, kind record.Kind, body []byte) (*pending, error) {
+	key, err := ridKey(rid)
+	if err != nil {
+		return nil, err
+	}
+	if !kind.Valid() {
+		return nil, fmt.Errorf("%w: unknown kind", record.ErrInvalid)
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, body); err != nil || compact.Bytes()[0] != '{' {
+		return nil, fmt.Errorf("%w: body is not a JSON object", record.ErrInvalid)
+	}
+	p := &pending{rid: rid, key: key, kind: kind, body: compact.Bytes(), done: make(chan struct{})}
+	p.content = sha256.Sum256(append(append([]byte(kind), 0), p.body...))
+	return p, nil
 }
 
 // queue holds puts that wait for the writer slot.

@@ -61,10 +61,13 @@ func (b *Box) openStore() error {
 	case err != nil:
 		return err
 	}
-	if err := b.openFile(); err != nil {
-		return err
+	err = b.openAndBegin(epoch)
+	if errors.Is(err, ErrDamaged) {
+		if epoch, err = b.salvage(err, epoch); err == nil {
+			err = b.openAndBegin(epoch)
+		}
 	}
-	if err := b.begin(epoch); err != nil {
+	if err != nil {
 		return err
 	}
 	if _, err := os.Stat(b.path(ballastFile)); errors.Is(err, fs.ErrNotExist) {
@@ -73,24 +76,19 @@ func (b *Box) openStore() error {
 	return nil
 }
 
+func (b *Box) openAndBegin(epoch uint32) error {
+	if err := b.openFile(); err != nil {
+		return err
+	}
+	return b.begin(epoch)
+}
+
 // create makes an empty store. A bbolt file that lost power while it was
 // initialised may never open again, so it is made under another name.
 func (b *Box) create(epoch uint32) error {
 	return b.replaceStore(func(db *bolt.DB) error {
 		return db.Update(func(tx *bolt.Tx) error {
-			for _, name := range buckets() {
-				if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
-					return err
-				}
-			}
-			meta, err := bucket(tx, bucketMeta)
-			if err != nil {
-				return err
-			}
-			if err := meta.Put([]byte(keySchema), []byte{storeSchema}); err != nil {
-				return err
-			}
-			if err := setClean(tx, true); err != nil {
+			if err := b.layout(tx); err != nil {
 				return err
 			}
 			return b.storeChain(tx, chain{epoch: epoch, next: 1})
@@ -98,8 +96,31 @@ func (b *Box) create(epoch uint32) error {
 	})
 }
 
+// layout makes the buckets of a new store and what never changes in them.
+func (b *Box) layout(tx *bolt.Tx) error {
+	for _, name := range buckets() {
+		if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
+			return err
+		}
+	}
+	meta, err := bucket(tx, bucketMeta)
+	if err != nil {
+		return err
+	}
+	if err := meta.Put([]byte(keySchema), []byte{storeSchema}); err != nil {
+		return err
+	}
+	return setClean(tx, true)
+}
+
 // replaceStore puts a new file, filled by fill, in the place of the store.
-func (b *Box) replaceStore(fill func(*bolt.DB) error) (err error) {
+func (b *Box) replaceStore(fill func(*bolt.DB) error) error {
+	return b.replaceStoreAfter(fill, func() error { return nil })
+}
+
+// replaceStoreAfter is replaceStore with a last step that runs when the new
+// file is complete and before it takes the store's name.
+func (b *Box) replaceStoreAfter(fill func(*bolt.DB) error, before func() error) (err error) {
 	path := b.path(newFile)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -113,6 +134,9 @@ func (b *Box) replaceStore(fill func(*bolt.DB) error) (err error) {
 		return err
 	}
 	if err := syncPath(path); err != nil {
+		return err
+	}
+	if err := before(); err != nil {
 		return err
 	}
 	if err := os.Rename(path, b.path(storeFile)); err != nil {
