@@ -23,7 +23,8 @@ exported := GOFLAGS CGO_CXXFLAGS CGO_CPPFLAGS CGO_LDFLAGS EDGEVERIFY_MODELS
 export $(exported)
 
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-GO_BUILD := go build -trimpath -ldflags "-X main.version=$(VERSION)"
+BUILT    := $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+GO_BUILD := go build -trimpath -ldflags "-X main.version=$(VERSION) -X main.built=$(BUILT)"
 ALL_TAGS := $(TAGS),e2e,soak
 FUZZTIME ?= 60s
 ARGS     ?=

@@ -9,7 +9,7 @@ import (
 // Metrics of operating points.
 const (
 	FMR            = "fmr"              // false match rate, pooled over same-cohort impostors
-	FMREveryCohort = "fmr_every_cohort" // false match rate in the worst cohort
+	FMREveryCohort = "fmr_every_cohort" // false match rate of the worst cohort of at least 1,000 impostors
 	Natural        = "natural"          // the network's own boundary; no rate was chosen
 )
 
