@@ -23,8 +23,7 @@ import (
 // and transparent parts are put on white.
 //
 // It returns an *ImageError, which matches ErrImage, for an image that breaks a
-// rule. Pixel memory is bounded by 4 bytes for each of limits.MaxPixels, or 9
-// for a progressive JPEG.
+// rule. Memory is bounded by 12 bytes for each pixel, and so by limits.MaxPixels.
 func Decode(data []byte, limits Limits) (*Frame, error) {
 	f := new(Frame)
 	if err := decodeInto(data, limits, f); err != nil {

@@ -86,22 +86,23 @@ func kindOf(data []byte, format Format) string {
 		return "a " + string(format)
 	}
 	known := []struct {
-		offset       int
-		prefix, name string
+		signature
+		name string
 	}{
-		{0, "%PDF-", "a PDF"},
-		{4, "ftypheic", "a HEIC"}, {4, "ftypheix", "a HEIC"}, {4, "ftypmif1", "a HEIF"}, {4, "ftypavif", "an AVIF"},
-		{4, "ftyp", "a video"}, {0, "\x1aE\xdf\xa3", "a video"},
-		{0, "II*\x00", "a TIFF"}, {0, "MM\x00*", "a TIFF"},
-		{0, "PK\x03\x04", "a ZIP"}, {0, "<svg", "an SVG"}, {0, "<?xml", "an XML document"},
-		{0, "\xff\x0a", "a JPEG XL"}, {0, "\x00\x00\x00\x0cjP", "a JPEG 2000"},
+		{signature{0, "%PDF-"}, "a PDF"},
+		{signature{4, "ftypheic"}, "a HEIC"}, {signature{4, "ftypheix"}, "a HEIC"},
+		{signature{4, "ftypmif1"}, "a HEIF"}, {signature{4, "ftypavif"}, "an AVIF"},
+		{signature{4, "ftyp"}, "a video"}, {signature{0, "\x1aE\xdf\xa3"}, "a video"},
+		{signature{0, "II*\x00"}, "a TIFF"}, {signature{0, "MM\x00*"}, "a TIFF"},
+		{signature{0, "PK\x03\x04"}, "a ZIP"}, {signature{0, "<svg"}, "an SVG"}, {signature{0, "<?xml"}, "an XML document"},
+		{signature{0, "\xff\x0a"}, "a JPEG XL"}, {signature{0, "\x00\x00\x00\x0cjP"}, "a JPEG 2000"},
 	}
 	for _, k := range known {
-		if len(data) >= k.offset && bytes.HasPrefix(data[k.offset:], []byte(k.prefix)) {
+		if k.of(data) {
 			return k.name
 		}
 	}
-	return "not an image we know"
+	return "of an unknown kind"
 }
 
 func either(formats []Format) string {

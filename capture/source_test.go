@@ -216,6 +216,10 @@ func TestSourcesThatCannotBeOpenedSayWhy(t *testing.T) {
 	if err := os.WriteFile(text, []byte("this is no film"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	playlist := filepath.Join(empty, "list.mp4")
+	if err := os.WriteFile(playlist, []byte("#EXTM3U\n#EXTINF:1,\n/etc/passwd\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	wide := clip(t, 2, 300, 200)
 	for _, c := range []struct {
 		spec string
@@ -238,6 +242,7 @@ func TestSourcesThatCannotBeOpenedSayWhy(t *testing.T) {
 		{filepath.Join(empty, "missing.mp4"), Options{}, os.ErrNotExist},
 		{empty, Options{}, ErrNoPictures},
 		{text, Options{}, ErrNoPictures},
+		{playlist, Options{}, ErrNoPictures},
 		{wide, Options{Limits: Limits{MaxPixels: 299 * 200}}, ErrImage},
 	} {
 		s, err := Open(t.Context(), c.spec, c.opts)

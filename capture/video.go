@@ -104,6 +104,9 @@ func openCapture(t target, opts Options) (*gocv.VideoCapture, error) {
 		}
 		return capture, nil
 	default:
+		if err := checkContainer(t.location); err != nil {
+			return new(gocv.VideoCapture), err
+		}
 		capture, err := gocv.VideoCaptureFileWithAPI(t.location, gocv.VideoCaptureFFmpeg)
 		if err != nil {
 			return capture, fmt.Errorf("%w: it is not a video that can be read", ErrNoPictures)
