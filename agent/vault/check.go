@@ -80,8 +80,8 @@ func (c *checker) outcomes(tx *bolt.Tx) error {
 		if !bytes.Equal(tx.Bucket([]byte(bucketOutcomes)).Get([]byte(o.RID)), place) {
 			c.fault("rid %q does not lead to its outcome", o.RID)
 		}
-		if !bytes.Equal(waiting.Get([]byte(o.Verification.ID)), place) {
-			c.fault("verification %q does not wait for its outcome", o.Verification.ID)
+		if id := o.id(); id != nil && !bytes.Equal(waiting.Get(id), place) {
+			c.fault("verification %q does not wait for its outcome", id)
 		}
 		return nil
 	})

@@ -16,18 +16,28 @@ import (
 // An Outcome is a payload on its way to the outbox.
 type Outcome struct {
 	RID          string // the outcome's own UUIDv7
-	Verification string // id
+	Verification string // id; empty where the outcome is of no verification
 	Payload      []byte // of the record, unsigned
 }
 
 // MaxPayload bounds a payload in bytes.
-const MaxPayload = 64 << 10
+const MaxPayload = 16 << 10
 
 // outcome is the sealed value of bucketPending.
 type outcome struct {
-	RID          string              `json:"rid"`
-	Verification verify.Verification `json:"verification"`
-	Payload      []byte              `json:"payload"`
+	RID string `json:"rid"`
+	// Verification is the state to show when the outcome is done; nil where
+	// the outcome is of no verification.
+	Verification *verify.Verification `json:"verification,omitempty"`
+	Payload      []byte               `json:"payload"`
+}
+
+// id is the key of the outcome's verification; empty where it has none.
+func (o outcome) id() []byte {
+	if o.Verification == nil {
+		return nil
+	}
+	return []byte(o.Verification.ID)
 }
 
 // Save stores a verification that has no outcome to send, such as one that was
@@ -45,7 +55,7 @@ func (v *Vault) Save(ctx context.Context, verification verify.Verification) erro
 	if err != nil {
 		return err
 	}
-	err = v.update(func(tx *bolt.Tx) error {
+	err = v.insert(func(tx *bolt.Tx) error {
 		if tx.Bucket([]byte(bucketWaiting)).Get(id) != nil {
 			return ErrPending
 		}
@@ -67,49 +77,51 @@ func (v *Vault) Commit(ctx context.Context, rid string, verification verify.Veri
 	if err := ended(ctx, "commit"); err != nil {
 		return err
 	}
-	ridKey, err := keyOf("rid", rid)
-	if err != nil {
+	if _, err := keyOf("verification id", verification.ID); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	id, err := keyOf("verification id", verification.ID)
-	if err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	if len(payload) == 0 || len(payload) > MaxPayload {
-		return fmt.Errorf("commit %s: payload of %d bytes, 1 to %d are allowed", rid, len(payload), MaxPayload)
-	}
-	err = v.update(func(tx *bolt.Tx) error {
-		outcomes, waiting := tx.Bucket([]byte(bucketOutcomes)), tx.Bucket([]byte(bucketWaiting))
-		if place := outcomes.Get(ridKey); place != nil {
-			return v.same(tx, place, verification.ID, payload)
-		}
-		if waiting.Get(id) != nil {
-			return ErrPending
-		}
-		n, err := tx.Bucket([]byte(bucketPending)).NextSequence()
-		if err != nil {
-			return err
-		}
-		place := binary.BigEndian.AppendUint64(nil, n)
-		sealed, err := v.keys.seal(bucketPending, place, outcome{RID: rid, Verification: verification, Payload: payload})
-		if err != nil {
-			return err
-		}
-		return errors.Join(
-			v.put(tx, bucketPending, place, sealed),
-			waiting.Put(id, place),
-			outcomes.Put(ridKey, place),
-		)
-	})
-	if err != nil {
+	o := outcome{RID: rid, Verification: &verification, Payload: payload}
+	if err := v.insert(func(tx *bolt.Tx) error { return v.await(tx, o) }); err != nil {
 		return fmt.Errorf("commit %s: %w", rid, err)
 	}
 	return nil
 }
 
+// await stores an outcome for the outbox to fetch.
+func (v *Vault) await(tx *bolt.Tx, o outcome) error {
+	ridKey, err := keyOf("rid", o.RID)
+	if err != nil {
+		return err
+	}
+	if len(o.Payload) == 0 || len(o.Payload) > MaxPayload {
+		return fmt.Errorf("payload of %d bytes, 1 to %d are allowed", len(o.Payload), MaxPayload)
+	}
+	outcomes, waiting := tx.Bucket([]byte(bucketOutcomes)), tx.Bucket([]byte(bucketWaiting))
+	if place := outcomes.Get(ridKey); place != nil {
+		return v.same(tx, place, o)
+	}
+	id := o.id()
+	if id != nil && waiting.Get(id) != nil {
+		return ErrPending
+	}
+	n, err := tx.Bucket([]byte(bucketPending)).NextSequence()
+	if err != nil {
+		return err
+	}
+	place := binary.BigEndian.AppendUint64(nil, n)
+	sealed, err := v.keys.seal(bucketPending, place, o)
+	if err != nil {
+		return err
+	}
+	if id != nil {
+		err = waiting.Put(id, place)
+	}
+	return errors.Join(err, v.put(tx, bucketPending, place, sealed), outcomes.Put(ridKey, place))
+}
+
 // same reports whether the outcome at place is this one. One that is done has
 // been judged by the outbox already, which is idempotent by rid.
-func (v *Vault) same(tx *bolt.Tx, place []byte, id string, payload []byte) error {
+func (v *Vault) same(tx *bolt.Tx, place []byte, o outcome) error {
 	sealed := tx.Bucket([]byte(bucketPending)).Get(place)
 	if sealed == nil {
 		return nil
@@ -118,7 +130,7 @@ func (v *Vault) same(tx *bolt.Tx, place []byte, id string, payload []byte) error
 	if err := v.keys.open(bucketPending, place, sealed, &known); err != nil {
 		return err
 	}
-	if known.Verification.ID != id || !bytes.Equal(known.Payload, payload) {
+	if !bytes.Equal(known.id(), o.id()) || !bytes.Equal(known.Payload, o.Payload) {
 		return ErrConflict
 	}
 	return nil
@@ -152,7 +164,7 @@ func (v *Vault) Pending(ctx context.Context) iter.Seq2[Outcome, error] {
 				}
 				continue
 			}
-			if !yield(Outcome{RID: o.RID, Verification: o.Verification.ID, Payload: o.Payload}, nil) {
+			if !yield(Outcome{RID: o.RID, Verification: string(o.id()), Payload: o.Payload}, nil) {
 				return
 			}
 		}
@@ -194,7 +206,10 @@ func (v *Vault) MarkDone(ctx context.Context, rid string) error {
 		if err := v.keys.open(bucketPending, place, value, &o); err != nil {
 			return err
 		}
-		id := []byte(o.Verification.ID)
+		id := o.id()
+		if id == nil {
+			return pending.Delete(place)
+		}
 		sealed, err := v.keys.seal(bucketVerifications, id, o.Verification)
 		if err != nil {
 			return err

@@ -49,8 +49,11 @@ type reference struct {
 // maxDimensions bounds an embedding; encoders in use have 128 to 1024.
 const maxDimensions = 4096
 
-// PutReference stores the reference of an account in place of an earlier one.
-func (v *Vault) PutReference(ctx context.Context, account string, r Reference) error {
+// PutReference stores the reference of an account in place of an earlier one,
+// together with the unsigned payload of the record that tells of it: both or
+// neither survive a power cut. The payload is an outcome under its own rid; see
+// Commit.
+func (v *Vault) PutReference(ctx context.Context, account string, r Reference, rid string, payload []byte) error {
 	if err := ended(ctx, "put reference"); err != nil {
 		return err
 	}
@@ -65,7 +68,10 @@ func (v *Vault) PutReference(ctx context.Context, account string, r Reference) e
 	if err != nil {
 		return err
 	}
-	if err := v.update(func(tx *bolt.Tx) error { return v.put(tx, bucketReferences, key, sealed) }); err != nil {
+	err = v.insert(func(tx *bolt.Tx) error {
+		return errors.Join(v.await(tx, outcome{RID: rid, Payload: payload}), v.put(tx, bucketReferences, key, sealed))
+	})
+	if err != nil {
 		return fmt.Errorf("put reference: %w", err)
 	}
 	return nil

@@ -10,10 +10,12 @@ import (
 
 const pageSize = 4 << 10
 
-// slack is room that only deletions and MarkDone may use: both copy the pages
-// that they change before they free them, so that a file filled to its last
-// page could never be emptied.
-const slack = 128 * pageSize
+// slack is room within the quota that insertions leave free, and overshoot is how
+// far a deletion may let the file pass the quota. Both exist because bbolt copies
+// the pages that it changes, in one piece each, before it frees them: a file
+// filled to its last page could never be emptied.
+func slack(quota int64) int64     { return max(quota/16, 512<<10) }
+func overshoot(quota int64) int64 { return max(quota/16, 1<<20) }
 
 // growth is the step in which the file grows. bbolt refuses a page when file
 // and step together pass its limit, so that the step is lost to the quota.
@@ -23,7 +25,7 @@ func growth(quota int64) int { return int(min(quota/64, 16<<20)) }
 func (v *Vault) room(tx *bolt.Tx) int64 {
 	s := v.db.Stats()
 	used := tx.Size() - int64(s.FreePageN+s.PendingPageN)*pageSize
-	return v.quota - int64(growth(v.quota)) - slack - used
+	return v.quota - int64(growth(v.quota)) - slack(v.quota) - used
 }
 
 // put stores a value that needs room; ErrFull where there is none. A value is
@@ -41,12 +43,25 @@ func (v *Vault) view(fn func(*bolt.Tx) error) error {
 	return guarded(func() error { return v.db.View(fn) })
 }
 
-// update runs fn in one durable transaction. After a write error other than a
+// insert runs fn, which stores something new, in one durable transaction that
+// keeps the file within the quota.
+func (v *Vault) insert(fn func(*bolt.Tx) error) error {
+	return v.write(v.quota, fn)
+}
+
+// update runs fn, which frees at least as much as it stores, in one durable
+// transaction.
+func (v *Vault) update(fn func(*bolt.Tx) error) error {
+	return v.write(v.quota+overshoot(v.quota), fn)
+}
+
+// write runs fn with the file bounded by limit. After a write error other than a
 // full disk nothing more is written: what the disk holds is known only after
 // opening again.
-func (v *Vault) update(fn func(*bolt.Tx) error) error {
+func (v *Vault) write(limit int64, fn func(*bolt.Tx) error) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.db.MaxSize = int(limit) // read by the one writer only
 	if v.broken != nil {
 		return v.broken
 	}

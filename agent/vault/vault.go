@@ -25,8 +25,8 @@ type Sealer interface {
 
 // Options of a vault; the zero value is usable.
 type Options struct {
-	// Quota bounds the file in bytes; 0 is DefaultQuota, and less than
-	// LeastQuota is an error.
+	// Quota bounds the file in bytes; deletions may pass it by a sixteenth, at
+	// least 1 MiB. 0 is DefaultQuota, and less than LeastQuota is an error.
 	Quota int64
 	// Log receives transitions; nil discards them.
 	Log *slog.Logger
@@ -154,7 +154,7 @@ func (v *Vault) createIfMissing(dir string, device Sealer) error {
 	if err != nil {
 		return err
 	}
-	db, err := bolt.Open(temporary, 0o600, v.boltOptions())
+	db, err := v.openBolt(temporary)
 	if err != nil {
 		return err
 	}
@@ -190,22 +190,28 @@ func syncFolder(dir string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// boltOptions keeps every fsync. The list of free pages is rebuilt at start
-// instead of being written whole with each commit, which is as safe.
-func (v *Vault) boltOptions() *bolt.Options {
-	return &bolt.Options{
+// openBolt opens a file with every fsync. The list of free pages is rebuilt at
+// start instead of being written whole with each commit, which is as safe.
+func (v *Vault) openBolt(path string) (*bolt.DB, error) {
+	limit := int(v.quota + overshoot(v.quota))
+	db, err := bolt.Open(path, 0o600, &bolt.Options{
 		Timeout:         2 * time.Second,
 		FreelistType:    bolt.FreelistMapType,
 		NoFreelistSync:  true,
 		PageSize:        pageSize,
-		MaxSize:         int(v.quota),
-		InitialMmapSize: int(v.quota),
+		MaxSize:         limit,
+		InitialMmapSize: limit,
+	})
+	if err != nil {
+		return nil, err
 	}
+	db.AllocSize = growth(v.quota)
+	return db, nil
 }
 
 func (v *Vault) openFile(path string) error {
 	err := guarded(func() (err error) {
-		v.db, err = bolt.Open(path, 0o600, v.boltOptions())
+		v.db, err = v.openBolt(path)
 		return err
 	})
 	switch {
@@ -213,11 +219,8 @@ func (v *Vault) openFile(path string) error {
 		return ErrInUse // a foreign tool holds bbolt's own lock
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
 		return fmt.Errorf("%w: %v", ErrDamaged, err)
-	case err != nil:
-		return err
 	}
-	v.db.AllocSize = growth(v.quota)
-	return nil
+	return err
 }
 
 // begin unwraps the data key, checks a vault that was not closed, and marks it

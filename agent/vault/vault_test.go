@@ -267,7 +267,7 @@ func TestReferencesAreStoredReplacedAndDeleted(t *testing.T) {
 	enrolled := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	for _, first := range []float32{0.25, -0.5} {
 		want := vault.Reference{ID: newID(t), Embedding: vault.Embedding{first, 1e-7}, Model: "e1", Enrolled: enrolled}
-		if err := v.PutReference(ctx, "anna@example.org", want); err != nil {
+		if err := v.PutReference(ctx, "anna@example.org", want, newID(t), []byte("{}")); err != nil {
 			t.Fatal(err)
 		}
 		got, err := v.Reference(ctx, "anna@example.org")
@@ -289,6 +289,36 @@ func TestReferencesAreStoredReplacedAndDeleted(t *testing.T) {
 	}
 }
 
+func TestAReferenceAndItsRecordAreKeptTogether(t *testing.T) {
+	ctx := t.Context()
+	v := open(t, t.TempDir(), vault.Options{})
+	reference := vault.Reference{ID: newID(t), Embedding: vault.Embedding{1}, Model: "e1"}
+	rid := newID(t)
+	if err := v.PutReference(ctx, "anna", reference, rid, []byte("enrolled")); err != nil {
+		t.Fatal(err)
+	}
+	var got []vault.Outcome
+	for o, err := range v.Pending(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, o)
+	}
+	if len(got) != 1 || got[0].RID != rid || got[0].Verification != "" || string(got[0].Payload) != "enrolled" {
+		t.Errorf("Pending = %v, want the outcome %s of no verification", got, rid)
+	}
+	if err := v.MarkDone(ctx, rid); err != nil {
+		t.Errorf("MarkDone = %v", err)
+	}
+	// A record that conflicts takes the reference down with it.
+	if err := v.PutReference(ctx, "ben", reference, newID(t), nil); err == nil {
+		t.Error("PutReference without a payload = nil, want an error")
+	}
+	if _, err := v.Reference(ctx, "ben"); !errors.Is(err, vault.ErrNotFound) {
+		t.Errorf("Reference whose record was refused = %v, want ErrNotFound", err)
+	}
+}
+
 func TestAReferenceThatCannotBeComparedIsRefused(t *testing.T) {
 	v := open(t, t.TempDir(), vault.Options{})
 	for name, r := range map[string]vault.Reference{
@@ -298,7 +328,7 @@ func TestAReferenceThatCannotBeComparedIsRefused(t *testing.T) {
 		"infinite":     {Model: "e1", Embedding: vault.Embedding{float32(math.Inf(1))}},
 		"too long":     {Model: "e1", Embedding: make(vault.Embedding, 5000)},
 	} {
-		if err := v.PutReference(t.Context(), "a", r); err == nil {
+		if err := v.PutReference(t.Context(), "a", r, newID(t), []byte("{}")); err == nil {
 			t.Errorf("PutReference with %s = nil, want an error", name)
 		}
 	}
@@ -328,7 +358,7 @@ func TestTheFileHoldsNothingInClear(t *testing.T) {
 		embedding[i] = float32(math.Sin(float64(i)))
 		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(embedding[i]))
 	}
-	if err := v.PutReference(ctx, "anna@example.org", vault.Reference{Embedding: embedding, Model: "e1"}); err != nil {
+	if err := v.PutReference(ctx, "anna@example.org", vault.Reference{Embedding: embedding, Model: "e1"}, newID(t), []byte("payload in clear")); err != nil {
 		t.Fatal(err)
 	}
 	done, waits, rid := approved(t, submitted(t)), approved(t, submitted(t)), newID(t)
@@ -451,8 +481,8 @@ func TestBadInputIsRefusedByName(t *testing.T) {
 		"rid":             v.Commit(t.Context(), "", outcome, []byte("x")),
 		"verification id": v.Commit(t.Context(), "r", nameless, []byte("x")),
 		"payload":         v.Commit(t.Context(), "r", outcome, nil),
-		"1 to 65536":      v.Commit(t.Context(), "r", outcome, make([]byte, vault.MaxPayload+1)),
-		"account":         v.PutReference(t.Context(), "", vault.Reference{}),
+		"1 to 16384":      v.Commit(t.Context(), "r", outcome, make([]byte, vault.MaxPayload+1)),
+		"account":         v.PutReference(t.Context(), "", vault.Reference{}, newID(t), []byte("{}")),
 	} {
 		if err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("error = %v, want it to name %q", err, what)
