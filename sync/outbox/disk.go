@@ -130,7 +130,7 @@ func (b *Box) mend() error {
 		b.readOnly()
 		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
-	b.log.Info("outbox accepts commits again", "after", b.fault)
+	b.log.Info("outbox file replaced or reopened", "after", b.fault)
 	b.fault = nil
 	return nil
 }
@@ -150,6 +150,40 @@ func (b *Box) rewrite() error {
 		return bolt.Compact(dst, src, 1<<20)
 	})
 }
+
+// Compact rewrites the store into a smaller file where that is worth the wear:
+// more than half of the file is free pages, and what is in use is less than a
+// quarter of the quota. It reports whether it did. All other calls wait
+// meanwhile, so it belongs where the queue has just been drained.
+func (b *Box) Compact(ctx context.Context) (bool, error) {
+	if err := b.acquire(ctx); err != nil {
+		return false, fmt.Errorf("outbox: compact: %w", err)
+	}
+	defer b.release()
+	worth := false
+	err := b.mend()
+	if err == nil {
+		err = b.view(func(tx *bolt.Tx) error {
+			inUse := used(tx)
+			worth = inUse < tx.Size()/2 && inUse < b.o.Quota/4 && tx.Size() > int64(growth(b.o.Quota))
+			return nil
+		})
+	}
+	if err == nil && worth {
+		// The way through a fault is the way to a new file.
+		b.mu.Lock()
+		b.fault = errCompacting
+		b.mu.Unlock()
+		err = b.mend()
+	}
+	if err != nil {
+		return false, fmt.Errorf("outbox: compact: %w", err)
+	}
+	return worth, nil
+}
+
+// errCompacting is the fault of a box whose file is being replaced in order.
+var errCompacting = errors.New("being compacted")
 
 // readOnly keeps the file open for reading while commits are refused.
 func (b *Box) readOnly() {

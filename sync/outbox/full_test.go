@@ -162,3 +162,41 @@ func padded() []byte { return []byte(`{"pad":"` + strings.Repeat("x", padSize) +
 
 // farFuture is a time at which every record is due.
 func farFuture() time.Time { return time.Now().Add(48 * time.Hour) }
+
+func TestDrainedFileShrinks(t *testing.T) {
+	dir := t.TempDir()
+	b := openBox(t, dir)
+	defer closeBox(t, b)
+	if did, err := b.Compact(t.Context()); did || err != nil {
+		t.Errorf("Compact of a new store = %v, %v, want nothing to do", did, err)
+	}
+	for range 400 {
+		if _, err := b.Put(t.Context(), newRID(t), record.Verification, padded()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	size := func() int64 {
+		t.Helper()
+		info, err := os.Stat(filepath.Join(dir, "outbox.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	before := size()
+	drain(t, b)
+	kept := mustPut(t, b, `{}`)
+	if did, err := b.Compact(t.Context()); !did || err != nil {
+		t.Fatalf("Compact of a drained store = %v, %v, want it done", did, err)
+	}
+	if after := size(); after > before/2 {
+		t.Errorf("file of %d bytes after draining and compacting, %d before", after, before)
+	}
+	if items := allDue(t, b); len(items) != 1 || items[0].Position != kept {
+		t.Errorf("due after compacting = %v, want the one record", items)
+	}
+	if p := mustPut(t, b, `{}`); p.Seq != kept.Seq+1 || p.Epoch != kept.Epoch {
+		t.Errorf("position after compacting = %+v, want the next after %+v", p, kept)
+	}
+	mustCheck(t, b)
+}

@@ -58,8 +58,8 @@ func (b *Box) put(ctx context.Context, rid string, kind record.Kind, body []byte
 }
 
 // commit stores a group in one transaction. Where the group as a whole does not
-// fit the quota, each member is tried alone, so that a large one does not refuse a small
-// one.
+// fit the quota, each member is tried alone, so that a large one does not refuse
+// a small one.
 func (b *Box) commit(group []*pending) {
 	err := b.update(func(tx *bolt.Tx) error { return b.store(tx, group) })
 	if errors.Is(err, ErrFull) && b.fault == nil && len(group) > 1 {
