@@ -39,7 +39,7 @@ func isVirtualDriver(name string) bool {
 // describe adds what the kernel knows of a camera, below the folder sysfs. What
 // cannot be read stays empty, and an unknown device is treated as virtual.
 func describe(sysfs string, id Identity, allowed []CameraID) Identity {
-	id.Virtual = true
+	id = Identity{Kind: id.Kind, Name: id.Name, Virtual: true}
 	sysfs, err := filepath.EvalSymlinks(sysfs)
 	if err != nil {
 		return id

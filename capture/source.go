@@ -13,7 +13,8 @@ type Options struct {
 	// Limits hold for images, and their pixels for video too.
 	Limits Limits
 	// Newest makes a finite source behave like a camera: it plays at its own
-	// pace, and Next returns the newest picture, dropping those it passed.
+	// pace, Next returns the newest picture and drops those it passed, and a
+	// Truth watches it.
 	Newest bool
 	// Width, Height and FPS are asked of a camera; it may give others. FPS is
 	// also the pace of a folder, 10 pictures a second by default.
@@ -44,7 +45,7 @@ func (o Options) withDefaults() Options {
 	if o.Stall <= 0 {
 		o.Stall = defaultStall
 	}
-	if !(o.FPS > 0) {
+	if !(o.FPS > 0 && o.FPS <= 1000) { // NaN too
 		o.FPS = 0
 	}
 	if o.Sysfs == "" {
@@ -100,6 +101,12 @@ func open(ctx context.Context, spec string, opts Options, past *history) (*Sourc
 	g, err := openGrabber(ctx, t, opts)
 	if err != nil {
 		return nil, fmt.Errorf("open %s %s: %w", t.identity.Kind, t.identity.Name, err)
+	}
+	// The identity was read before the device was opened. Were the camera
+	// changed for another in between, it would vouch for the wrong one.
+	if t.identity.Kind == KindCamera && describe(opts.Sysfs, t.identity, opts.Allowed) != t.identity {
+		g.close()
+		return nil, fmt.Errorf("open camera %s: %w: it was exchanged while it was opened", t.identity.Name, ErrCameraLost)
 	}
 	s := &Source{identity: t.identity}
 	switch t.identity.Kind {

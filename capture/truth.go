@@ -43,7 +43,8 @@ func (l TruthLimits) withDefaults() TruthLimits {
 // what a sensor sees: one picture repeated, a recording played in a loop, time
 // running backwards. It compares pictures exactly, so it finds a source that is
 // stuck, or replayed without change; added noise defeats it, and nothing else
-// here claims otherwise. It is for one goroutine.
+// here claims otherwise. A live Source has one of its own. It is for one
+// goroutine.
 type Truth struct {
 	limits TruthLimits
 	seed   maphash.Seed
