@@ -19,25 +19,26 @@ const maxFaults = 20
 func (v *Vault) Check() error {
 	c := checker{keys: v.keys}
 	err := v.view(func(tx *bolt.Tx) error {
-		for err := range tx.Check() {
-			c.fault("%v", err)
-		}
-		if c.faults != nil {
+		if c.structure(tx); c.faults != nil {
 			return nil // what follows would read broken pages
-		}
-		for _, name := range buckets() {
-			if tx.Bucket([]byte(name)) == nil {
-				c.fault("no bucket %s", name)
-			}
-		}
-		if c.faults != nil {
-			return nil
 		}
 		for _, check := range []func(*bolt.Tx) error{c.verifications, c.outcomes, c.references} {
 			if err := check(tx); err != nil {
 				return err
 			}
 		}
+		return nil
+	})
+	return errors.Join(append(c.faults, err)...)
+}
+
+// checkStructure is the part of Check without which nothing can be trusted. A
+// single value that does not open is reported where it is read, and must not
+// keep the others from being used.
+func (v *Vault) checkStructure() error {
+	c := checker{keys: v.keys}
+	err := v.view(func(tx *bolt.Tx) error {
+		c.structure(tx)
 		return nil
 	})
 	return errors.Join(append(c.faults, err)...)
@@ -52,6 +53,20 @@ type checker struct {
 func (c *checker) fault(format string, args ...any) {
 	if len(c.faults) < maxFaults {
 		c.faults = append(c.faults, fmt.Errorf("%w: %s", ErrDamaged, fmt.Sprintf(format, args...)))
+	}
+}
+
+func (c *checker) structure(tx *bolt.Tx) {
+	for err := range tx.Check() {
+		c.fault("%v", err)
+	}
+	if c.faults != nil {
+		return
+	}
+	for _, name := range buckets() {
+		if tx.Bucket([]byte(name)) == nil {
+			c.fault("no bucket %s", name)
+		}
 	}
 }
 

@@ -320,6 +320,52 @@ func TestADamagedOutcomeDoesNotHideTheOthers(t *testing.T) {
 	}
 }
 
+// A value that went bad must not keep a device from starting after a power cut.
+func TestADamagedValueDoesNotKeepAnUnclosedVaultFromOpening(t *testing.T) {
+	dir := t.TempDir()
+	v, err := vault.Open(dir, key(t, 1), vault.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := submitted(t)
+	if err := v.Save(t.Context(), good); err != nil {
+		t.Fatal(err)
+	}
+	v, err = reopenAfter(t, dir, v, func(tx *bolt.Tx) error {
+		return errors.Join(
+			tx.Bucket([]byte("verifications")).Put([]byte("bad"), []byte("not sealed")),
+			tx.Bucket([]byte("meta")).Put([]byte("clean"), []byte{0}),
+		)
+	})
+	if err != nil {
+		t.Fatalf("Open = %v, want nil", err)
+	}
+	defer v.Close()
+	if got, err := v.Verification(t.Context(), good.ID); err != nil || got.ID != good.ID {
+		t.Errorf("Verification of the good one = %v, %v", got, err)
+	}
+	if err := v.Check(); !errors.Is(err, vault.ErrDamaged) {
+		t.Errorf("Check = %v, want ErrDamaged", err)
+	}
+}
+
+func TestAnUnclosedVaultWithoutItsBucketsDoesNotOpen(t *testing.T) {
+	dir := t.TempDir()
+	v, err := vault.Open(dir, key(t, 1), vault.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = reopenAfter(t, dir, v, func(tx *bolt.Tx) error {
+		return errors.Join(
+			tx.DeleteBucket([]byte("pending")),
+			tx.Bucket([]byte("meta")).Put([]byte("clean"), []byte{0}),
+		)
+	})
+	if !errors.Is(err, vault.ErrDamaged) || !strings.Contains(err.Error(), "pending") {
+		t.Errorf("Open = %v, want ErrDamaged that names the bucket", err)
+	}
+}
+
 func TestAFileThatIsNoVaultIsNamedDamaged(t *testing.T) {
 	for name, content := range map[string][]byte{
 		"text":  []byte(strings.Repeat("no vault ", 5000)),

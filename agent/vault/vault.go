@@ -86,7 +86,7 @@ type Vault struct {
 }
 
 // Open opens the vault in dir, or makes one where there is none. The folder must
-// exist. A vault that was not closed is checked first. Errors to branch on are
+// exist. The pages of a vault that was not closed are checked first. Errors to branch on are
 // ErrInUse, ErrWrongKey and ErrDamaged.
 func Open(dir string, device Sealer, o Options) (_ *Vault, err error) {
 	if o.Quota == 0 {
@@ -245,7 +245,7 @@ func (v *Vault) begin(device Sealer) error {
 	}
 	if !clean {
 		v.log.Warn("vault was not closed, checking it")
-		if err := v.Check(); err != nil {
+		if err := v.checkStructure(); err != nil {
 			return err
 		}
 	}
