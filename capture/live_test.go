@@ -119,7 +119,7 @@ func TestStreamThatFallsSilentIsLost(t *testing.T) {
 		}
 		return scene(i)
 	}, never)
-	s := openStream(t, c, Options{Stall: 400 * time.Millisecond})
+	s := openStream(t, c, Options{Stall: time.Second})
 	n, err := until(t, s.Next)
 	if !errors.Is(err, ErrCameraLost) || n == 0 {
 		t.Errorf("after %d frames Next = %v, want ErrCameraLost", n, err)
