@@ -228,6 +228,13 @@ func TestBrokenStoreIsSalvagedUnderANewEpoch(t *testing.T) {
 				if it.Digest != want[seq] {
 					t.Errorf("seq %d is not what was put", seq)
 				}
+				e, err := record.Verify(it.Raw, keys)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if pos, err := b.Put(t.Context(), e.RID, e.Kind, e.Body); err != nil || pos != it.Position {
+					t.Errorf("Put of seq %d again = %+v, %v, want its position", seq, pos, err)
+				}
 			}
 			var body struct {
 				Epoch   uint32      `json:"epoch"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"runtime/debug"
 	"syscall"
@@ -209,7 +210,14 @@ func guarded(fn func() error) (err error) {
 	return fn()
 }
 
+// outOfSpace reports whether a write found no room, which leaves the pages of
+// the last commit alone. The same errno from fsync, which carries no path, says
+// that pages were dropped: then the file must be written afresh.
 func outOfSpace(err error) bool {
+	var write *fs.PathError
+	if !errors.As(err, &write) {
+		return false
+	}
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }
 

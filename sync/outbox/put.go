@@ -209,8 +209,13 @@ func newPending(rid string, kind record.Kind, body []byte) (*pending, error) {
 		return nil, fmt.Errorf("%w: body is not a JSON object", record.ErrInvalid)
 	}
 	p := &pending{rid: rid, key: key, kind: kind, body: compact.Bytes(), done: make(chan struct{})}
-	p.content = sha256.Sum256(append(append([]byte(kind), 0), p.body...))
+	p.content = contentOf(kind, p.body)
 	return p, nil
+}
+
+// contentOf is what makes two puts the same; body is compact.
+func contentOf(kind record.Kind, body []byte) [32]byte {
+	return sha256.Sum256(append(append([]byte(kind), 0), body...))
 }
 
 // queue holds puts that wait for the writer slot.

@@ -186,9 +186,28 @@ func (s *salvager) take(tx *bolt.Tx, e leafElement) error {
 		s.held = append(s.held, seq)
 		s.last.epoch = max(s.last.epoch, item.Epoch)
 		s.last.next = max(s.last.next, seq+1)
-		return tx.Bucket([]byte(bucketRec)).Put(e.key, stored{kind: st.kind, epoch: st.epoch, sealed: st.sealed}.encode())
+		return s.restore(tx, item, st)
 	}
 	return nil
+}
+
+// restore stores a record that opened, and its claim, which may have been on a
+// page that is lost.
+func (s *salvager) restore(tx *bolt.Tx, item Item, st stored) error {
+	e, err := record.Peek(item.Raw)
+	if err != nil {
+		return err
+	}
+	key, err := ridKey(e.RID)
+	if err != nil {
+		return err
+	}
+	c := claim{Position: item.Position, content: contentOf(e.Kind, e.Body)}
+	if err := tx.Bucket([]byte(bucketRID)).Put(key, c.encode()); err != nil {
+		return err
+	}
+	fresh := stored{kind: st.kind, epoch: st.epoch, sealed: st.sealed}
+	return tx.Bucket([]byte(bucketRec)).Put(seqKey(item.Seq), fresh.encode())
 }
 
 // conclude queues what was found and states the gap as the first record of the
