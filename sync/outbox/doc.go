@@ -4,10 +4,10 @@
 // bytes is committed.
 //
 // Put returns only after fsync, and whatever it returned is there after a power
-// cut. A record leaves in three ways only: an acknowledgement with its epoch
-// and digest, quarantine (kept, but out of the queue), or a purge that is
-// itself recorded. What is in flight is not written down: after a crash, every
-// record without an acknowledgement is due again.
+// cut. A record leaves the file in one way only: an acknowledgement with its
+// epoch and digest. Quarantine takes it out of the queue and keeps it. What is
+// in flight is not written down: after a crash, every record without an
+// acknowledgement is due again.
 //
 // The package knows no verification, no network and no retry policy: bodies are
 // bytes with an id, acknowledgements arrive with their signature checked, and
