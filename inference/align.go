@@ -35,6 +35,42 @@ func align(points [5]Point) (affine, error) {
 	}, nil
 }
 
+// aligned is the picture to sample a face from and the map into it. A face
+// more than twice the size of the square is first reduced by a whole factor, by
+// averaging areas, so that its texture does not alias.
+func aligned(p Picture, points [5]Point) (Image, affine, error) {
+	to, err := align(points)
+	if err != nil {
+		return Image{}, to, err
+	}
+	img := p.Image()
+	if err := img.check(); err != nil {
+		return Image{}, to, err
+	}
+	n := int(math.Hypot(to.a, to.d))
+	if n < 2 {
+		return img, to, nil
+	}
+	x0, y0, x1, y1 := to.bounds(AlignedSize)
+	x, y := int(math.Floor(x0))-n, int(math.Floor(y0))-n
+	w, h := (int(math.Ceil(x1-x0))+2*n)/n+1, (int(math.Ceil(y1-y0))+2*n)/n+1
+	img, err = p.Cut(x, y, w*n, h*n, w, h)
+	// A pixel of the reduced part stands at the middle of its n×n pixels.
+	k, dx, dy := 1/float64(n), float64(x)+float64(n-1)/2, float64(y)+float64(n-1)/2
+	return img, affine{a: to.a * k, b: to.b * k, c: (to.c - dx) * k, d: to.d * k, e: to.e * k, f: (to.f - dy) * k}, err
+}
+
+// bounds are the least and greatest positions that a square of the given side maps to.
+func (m affine) bounds(side int) (x0, y0, x1, y1 float64) {
+	last := float64(side - 1)
+	x0, y0, x1, y1 = m.c, m.f, m.c, m.f
+	for _, corner := range [3]Point{{last, 0}, {0, last}, {last, last}} {
+		x, y := m.a*corner.X+m.b*corner.Y+m.c, m.d*corner.X+m.e*corner.Y+m.f
+		x0, y0, x1, y1 = min(x0, x), min(y0, y), max(x1, x), max(y1, y)
+	}
+	return x0, y0, x1, y1
+}
+
 // centred shifts points so that their mean is the origin, and returns the mean.
 func centred(points [5]Point) ([5]Point, Point) {
 	var mean Point

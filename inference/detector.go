@@ -19,14 +19,6 @@ type Face struct {
 	Score  float64
 }
 
-// A Picture is what faces are looked for in. Fit returns it reduced, by
-// averaging areas, so that its longer side is at most maxSide; a picture that
-// already fits comes back as it is.
-type Picture interface {
-	Size() (width, height int)
-	Fit(maxSide int) (Image, error)
-}
-
 // Search is one look at a picture.
 type Search struct {
 	// Size is the side of the detector's square input, a multiple of 32.
@@ -41,7 +33,7 @@ type Search struct {
 // ProbeSearches are the looks at a person before a camera, tried in this order
 // until one finds a face.
 func ProbeSearches() []Search {
-	return []Search{{Size: 480, Least: 0.6}, {Size: 480, Border: 0.25, Least: 0.6}, {Size: 640, Least: 0.4}}
+	return []Search{{Size: 320, Least: 0.6}, {Size: 320, Border: 0.25, Least: 0.6}, {Size: 640, Least: 0.4}}
 }
 
 // DocumentSearches are the looks at a document with a small portrait on it.
@@ -55,17 +47,6 @@ type Detector struct {
 	session *onnx.Session
 	mu      sync.Mutex
 	pools   map[int]*pool
-}
-
-// detectorOutputs lists the graph's outputs in the order in which decode reads them.
-func detectorOutputs() []string {
-	var names []string
-	for _, kind := range []string{"cls", "obj", "bbox", "kps"} {
-		for _, s := range strides() {
-			names = append(names, fmt.Sprintf("%s_%d", kind, s))
-		}
-	}
-	return names
 }
 
 func strides() [3]int { return [3]int{8, 16, 32} }
@@ -91,10 +72,11 @@ func (d *Detector) look(p Picture, s Search, m *Meter) ([]Face, error) {
 	if err != nil {
 		return nil, err
 	}
-	width, height := p.Size()
-	if width <= 0 || height <= 0 {
-		return nil, Image{Width: width, Height: height}.check()
+	whole := p.Image()
+	if err := whole.check(); err != nil {
+		return nil, err
 	}
+	width, height := whole.Width, whole.Height
 	k := float64(s.Size) / (float64(max(width, height)) * (1 + 2*s.Border))
 	w, h := max(1, int(math.Round(float64(width)*k))), max(1, int(math.Round(float64(height)*k)))
 	img, err := p.Fit(max(w, h))
@@ -129,7 +111,7 @@ func (d *Detector) pool(size int) (*pool, error) {
 		return p, nil
 	}
 	var outputs [][]int64
-	for _, values := range [4]int64{1, 1, 4, 10} { // as detectorOutputs
+	for _, values := range [4]int64{1, 1, 4, 10} { // cls, obj, bbox, kps, as the manifest lists them
 		for _, stride := range strides() {
 			side := int64(size / stride)
 			outputs = append(outputs, []int64{1, side * side, values})

@@ -101,18 +101,25 @@ func (e *Engine) load(name string) (*onnx.Session, models.Entry, error) {
 	if err != nil {
 		return nil, models.Entry{}, fmt.Errorf("inference: %w", err)
 	}
-	spec := onnx.Spec{Name: name, Threads: e.options.Threads}
+	var outputs []string
+	for _, out := range model.Outputs {
+		outputs = append(outputs, out.Name)
+	}
+	session, err := e.session(model, outputs)
+	return session, model.Entry, err
+}
+
+// session makes a session of a verified model that gives the named outputs.
+func (e *Engine) session(model *models.Model, outputs []string) (*onnx.Session, error) {
+	spec := onnx.Spec{Name: model.Name, Outputs: outputs, Threads: e.options.Threads}
 	for _, in := range model.Inputs {
 		spec.Inputs = append(spec.Inputs, in.Name)
 	}
-	for _, out := range model.Outputs {
-		spec.Outputs = append(spec.Outputs, out.Name)
-	}
 	session, err := e.env.Load(model.ONNX, spec)
 	if err != nil {
-		return nil, models.Entry{}, fmt.Errorf("inference: %w", err)
+		return nil, fmt.Errorf("inference: %w", err)
 	}
-	return session, model.Entry, nil
+	return session, nil
 }
 
 func (p *part[T]) close() error {

@@ -68,28 +68,3 @@ func (m *Meter) add(d time.Duration) {
 		m.Run += d
 	}
 }
-
-// Size is the image's width and height in pixels.
-func (m Image) Size() (width, height int) { return m.Width, m.Height }
-
-// Fit is the image reduced so that its longer side is at most maxSide pixels.
-func (m Image) Fit(maxSide int) (Image, error) {
-	if err := m.check(); err != nil {
-		return Image{}, err
-	}
-	k := float64(maxSide) / float64(max(m.Width, m.Height))
-	if maxSide <= 0 || k >= 1 {
-		return m, nil
-	}
-	w, h := max(1, int(math.Round(float64(m.Width)*k))), max(1, int(math.Round(float64(m.Height)*k)))
-	small := make([]float32, 3*w*h)
-	p := bgr(small)
-	sample(m, cut(Box{Width: float64(m.Width), Height: float64(m.Height)}, w, h), w, h, tapsFor(1/k), true, p)
-	pixels := make([]byte, 3*w*h)
-	for i := range w * h {
-		for c := range p {
-			pixels[3*i+c] = byte(p[c][i] + 0.5)
-		}
-	}
-	return Image{Pixels: pixels, Width: w, Height: h}, nil
-}

@@ -1,6 +1,10 @@
 package inference
 
-import "github.com/edgeverify/edgeverify/inference/onnx"
+import (
+	"math"
+
+	"github.com/edgeverify/edgeverify/inference/onnx"
+)
 
 // LandmarkCount is how many points outline a face, in the order of the
 // iBUG 300-W annotation: jaw 0–16, brows 17–26, nose 27–35, eyes 36–47, mouth 48–67.
@@ -22,7 +26,7 @@ func (l *Landmarks) Outline(img Image, box Box, m *Meter) ([LandmarkCount]Point,
 	if err := img.check(); err != nil {
 		return points, err
 	}
-	crop := clipped(box, img)
+	crop := clipped(Box{math.Trunc(box.X), math.Trunc(box.Y), math.Trunc(box.Width), math.Trunc(box.Height)}, img)
 	err := l.pool.run(m,
 		func(r *onnx.Runner) { grey(img, crop, landmarkSize, r.Input(0)) },
 		func(r *onnx.Runner) {

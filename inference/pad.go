@@ -15,8 +15,8 @@ type Presentation struct {
 
 const (
 	padSize = 128
-	// padMargin is how many face boxes wide the crop is: the network judges
-	// the surroundings too and is useless without them.
+	// padMargin is the side of the crop over the longer side of the face's box:
+	// the network judges the surroundings too and is useless without them.
 	padMargin = 2.7
 )
 
@@ -33,7 +33,7 @@ func (p *PAD) Examine(img Image, box Box, m *Meter) (Presentation, error) {
 	if err := img.check(); err != nil {
 		return Presentation{}, err
 	}
-	crop := inside(box, padMargin, img)
+	crop := surroundings(box, img)
 	var out Presentation
 	err := p.pool.run(m,
 		func(r *onnx.Runner) {
@@ -46,14 +46,13 @@ func (p *PAD) Examine(img Image, box Box, m *Meter) (Presentation, error) {
 	return out, err
 }
 
-// inside is box grown about its centre by k, or by as much as the image
-// allows, and then pushed inside the image.
-func inside(box Box, k float64, img Image) Box {
-	w, h := float64(img.Width-1), float64(img.Height-1)
-	b := box.around(min(k, w/box.Width, h/box.Height))
-	b.X = min(max(b.X, 0), w-b.Width)
-	b.Y = min(max(b.Y, 0), h-b.Height)
-	return Box{math.Trunc(b.X), math.Trunc(b.Y), math.Trunc(b.Width), math.Trunc(b.Height)}
+// surroundings is the square around a face that PAD judges: margin times the
+// longer side of its box, or as much as the image holds, moved inside it.
+func surroundings(box Box, img Image) Box {
+	w, h := float64(img.Width), float64(img.Height)
+	side := math.Round(min(padMargin*max(box.Width, box.Height), w, h))
+	at := func(centre, most float64) float64 { return min(max(math.Round(centre-side/2), 0), most-side) }
+	return Box{at(box.X+box.Width/2, w), at(box.Y+box.Height/2, h), side, side}
 }
 
 // softmax turns logits into probabilities that sum to 1.

@@ -18,9 +18,10 @@ func newHeadPose(s *onnx.Session) *HeadPose {
 	return &HeadPose{newPool(s, [][]int64{{1, 3, poseSize, poseSize}}, [][]int64{{1, poseBins}, {1, poseBins}, {1, poseBins}})}
 }
 
-// Estimate measures the pose of the face in box. Yaw grows as the head turns
-// to the picture's left, pitch as it looks up, roll as it leans to the
-// picture's right.
+// Estimate measures the pose of the face in box. Yaw is positive where the nose
+// points to the picture's left, pitch is negative where the head looks down
+// (frontal faces read about −10), roll is positive where the head is turned
+// clockwise in the picture; roll is biased and better taken from the eyes.
 func (p *HeadPose) Estimate(img Image, box Box, m *Meter) (Pose, error) {
 	if err := img.check(); err != nil {
 		return Pose{}, err

@@ -80,6 +80,7 @@ const (
 	PrepareVerbatim = "verbatim"        // copied
 	PrepareFold     = "fold"            // constants folded, PRelu split, unread inputs dropped
 	PrepareFoldFree = "fold, free size" // the same, height and width of the input opened
+	PrepareCentred  = "fold, centred"   // the same as fold, the shift of the embedding negated
 )
 
 // An Input is an input tensor: its shape and how pixels become its elements.
@@ -187,7 +188,7 @@ func (e Entry) validate(f *faults, at string) {
 	f.check(e.Bytes > 0 && e.Bytes <= maxBytes, "%s: %d bytes, want 1 to %d", at, e.Bytes, maxBytes)
 	f.check(slices.Contains([]string{"npm", "pypi", "repository"}, e.Source.Registry), "%s: unknown registry %q", at, e.Source.Registry)
 	f.check(e.Source.Path != "", "%s: source path is missing", at)
-	f.check(slices.Contains([]string{PrepareVerbatim, PrepareFold, PrepareFoldFree}, e.Source.Prepare), "%s: unknown preparation %q", at, e.Source.Prepare)
+	f.check(slices.Contains([]string{PrepareVerbatim, PrepareFold, PrepareFoldFree, PrepareCentred}, e.Source.Prepare), "%s: unknown preparation %q", at, e.Source.Prepare)
 	f.check(len(e.Inputs) > 0, "%s: no input", at)
 	f.check(len(e.Outputs) > 0, "%s: no output", at)
 	for _, in := range e.Inputs {

@@ -25,22 +25,14 @@ import (
 // ErrNoProbe means that a check needs a picture of the person and none was given.
 var ErrNoProbe = errors.New("examine: no picture of the person")
 
-// Options of an Examiner. The zero value is ready to use.
-type Options struct {
-	// SingleView leaves the mirror image out of face descriptions: half the
-	// encoder's time for a higher false non-match rate.
-	SingleView bool
-}
-
 // Examiner measures. It is safe for concurrent use.
 type Examiner struct {
-	engine  *inference.Engine
-	options Options
+	engine *inference.Engine
 }
 
 // New makes an examiner over the models of engine, which stays the caller's.
-func New(engine *inference.Engine, o Options) *Examiner {
-	return &Examiner{engine: engine, options: o}
+func New(engine *inference.Engine) *Examiner {
+	return &Examiner{engine: engine}
 }
 
 // Request is what is to be examined.

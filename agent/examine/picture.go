@@ -1,15 +1,16 @@
 package examine
 
 import (
+	stdimage "image"
+
 	"github.com/edgeverify/edgeverify/capture"
 	"github.com/edgeverify/edgeverify/inference"
 )
 
-// picture lets the detector look at a frame at the size it needs, reduced by
-// the camera library.
+// picture lets inference see a frame, reduced and cut by the camera library.
 type picture struct{ frame *capture.Frame }
 
-func (p picture) Size() (width, height int) { return p.frame.Width, p.frame.Height }
+func (p picture) Image() inference.Image { return image(p.frame) }
 
 func (p picture) Fit(maxSide int) (inference.Image, error) {
 	if max(p.frame.Width, p.frame.Height) <= maxSide {
@@ -20,6 +21,14 @@ func (p picture) Fit(maxSide int) (inference.Image, error) {
 		return inference.Image{}, err
 	}
 	return image(&small), nil
+}
+
+func (p picture) Cut(x, y, partWidth, partHeight, width, height int) (inference.Image, error) {
+	var part capture.Frame
+	if err := p.frame.Cut(stdimage.Rect(x, y, x+partWidth, y+partHeight), width, height, &part); err != nil {
+		return inference.Image{}, err
+	}
+	return image(&part), nil
 }
 
 // image is a frame as inference sees it, sharing its pixels.

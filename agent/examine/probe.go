@@ -140,13 +140,27 @@ func (e *examination) describe(s sight, check verify.CheckName, m *inference.Met
 	if err != nil || s.faces == 0 {
 		return nil, entry.SHA256, err
 	}
+	points, err := e.refine(s, check, m)
+	if err != nil {
+		return nil, entry.SHA256, err
+	}
 	defer e.took("encode", check, time.Now())
 	e.used(entry)
-	v, err := encoder.Embed(image(s.frame), s.face.Points, !e.examiner.options.SingleView, m)
+	v, err := encoder.Embed(picture{s.frame}, points, m)
 	if err != nil {
 		return nil, entry.SHA256, err
 	}
 	return &Reference{Embedding: v, Model: entry.SHA256}, entry.SHA256, nil
+}
+
+// refine measures the points of a sight's face again before it is described.
+func (e *examination) refine(s sight, check verify.CheckName, m *inference.Meter) ([5]inference.Point, error) {
+	defer e.took("refine", check, time.Now())
+	detector, _, err := e.examiner.engine.Detector()
+	if err != nil {
+		return s.face.Points, err
+	}
+	return detector.Refine(picture{s.frame}, s.face, m)
 }
 
 // presented runs presentation attack detection over every frame with a face

@@ -17,6 +17,11 @@ type Options struct {
 	// FreeSize opens the height and width of the first input (N×C×H×W) and the
 	// second dimension of every output (N×cells×…).
 	FreeSize bool
+	// Centre negates the shift of the batch normalisation that gives an
+	// encoder's embedding. The shift is the mean embedding of the faces that
+	// the encoder was trained on, and says nothing about whose face it is, yet
+	// every two embeddings share it, which lifts the scores of strangers.
+	Centre bool
 }
 
 // Model prepares one ONNX file, which must pass [graph.Check]. What the result computes
@@ -36,6 +41,11 @@ func Model(data []byte, o Options) ([]byte, error) {
 	for _, n := range m.Graph.Nodes {
 		if err := r.node(n); err != nil {
 			return nil, fmt.Errorf("node %s %q: %w", n.Op, n.Name, err)
+		}
+	}
+	if o.Centre {
+		if err := r.centre(m.Graph.Outputs); err != nil {
+			return nil, err
 		}
 	}
 	r.finish(&m.Graph)
@@ -173,6 +183,48 @@ func (r *rewriter) splitPRelu(n graph.Node, slope graph.Tensor) error {
 		graph.NewNode("Mul", []string{x, slope.Name}, linear),
 		graph.NewNode("Add", []string{rest, linear}, y))
 	return nil
+}
+
+// centre negates the shift of the node that gives the graph's only output.
+func (r *rewriter) centre(outputs []graph.Value) error {
+	if len(outputs) != 1 {
+		return fmt.Errorf("centre: the graph has %d outputs, want one", len(outputs))
+	}
+	for _, n := range r.nodes {
+		if len(n.Outputs) == 0 || n.Outputs[0] != outputs[0].Name {
+			continue
+		}
+		if n.Op != "BatchNormalization" || len(n.Inputs) != 5 {
+			return fmt.Errorf("centre: node %s %q gives the output, want BatchNormalization", n.Op, n.Name)
+		}
+		shift, known := r.constants[n.Inputs[2]]
+		if !known || r.readers(n.Inputs[2]) != 1 {
+			return fmt.Errorf("centre: the shift %q is no constant of this node alone", n.Inputs[2])
+		}
+		values, err := shift.Floats()
+		if err != nil {
+			return err
+		}
+		for i := range values {
+			values[i] = -values[i]
+		}
+		r.define(graph.NewFloats(shift.Name, shift.Dims, values))
+		return nil
+	}
+	return fmt.Errorf("centre: no node gives the output %q", outputs[0].Name)
+}
+
+// readers counts the places that read a value.
+func (r *rewriter) readers(name string) int {
+	count := 0
+	for _, n := range r.nodes {
+		for _, in := range n.Inputs {
+			if in == name {
+				count++
+			}
+		}
+	}
+	return count
 }
 
 // free returns name, or name with underscores if the graph has it already, and takes it.

@@ -42,6 +42,15 @@ func (k CollectorKeys) IDs() []string {
 	return slices.Sorted(maps.Keys(k.byID))
 }
 
+// Public returns the keys in the order of IDs.
+func (k CollectorKeys) Public() []ed25519.PublicKey {
+	var keys []ed25519.PublicKey
+	for _, id := range k.IDs() {
+		keys = append(keys, slices.Clone(k.byID[id]))
+	}
+	return keys
+}
+
 // verifyStatement returns the payload of a JWS that one of keys signed. The
 // header must be, to the byte, the one that signStatement writes: that leaves
 // no room for another algorithm, an embedded key, a key address or a critical

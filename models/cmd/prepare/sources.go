@@ -33,8 +33,8 @@ func (s sources) model(e models.Entry, out string) error {
 		return fmt.Errorf("source %s has SHA-256 %s, want %s", e.Source.Path, got, e.Source.SHA256)
 	}
 	if e.Source.Prepare != models.PrepareVerbatim {
-		free := e.Source.Prepare == models.PrepareFoldFree
-		if data, err = prepare.Model(data, prepare.Options{FreeSize: free}); err != nil {
+		o := prepare.Options{FreeSize: e.Source.Prepare == models.PrepareFoldFree, Centre: e.Source.Prepare == models.PrepareCentred}
+		if data, err = prepare.Model(data, o); err != nil {
 			return err
 		}
 	}
