@@ -1,0 +1,281 @@
+package agent
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/edgeverify/edgeverify/agent/verify"
+)
+
+// Config is the whole configuration: one strict YAML file, in which an unknown
+// key is an error, over the defaults of DefaultConfig; environment variables
+// named EDGEVERIFY_ and the key's path (EDGEVERIFY_UPLINK_URL) override it.
+// Secrets are never values, always paths of files.
+type Config struct {
+	// Data is the folder of keys, vault and outbox. One process at a time owns it.
+	Data string `yaml:"data"`
+	// Models is the folder of weights and of the runtime library; empty means
+	// where this build expects it.
+	Models string `yaml:"models"`
+	// Tenant is the institution that records belong to.
+	Tenant string `yaml:"tenant"`
+	// Health is the loopback address of the health page; empty means none.
+	Health string `yaml:"health"`
+
+	Policy    PolicyConfig    `yaml:"policy"`
+	Camera    CameraConfig    `yaml:"camera"`
+	Inference InferenceConfig `yaml:"inference"`
+	Outbox    OutboxConfig    `yaml:"outbox"`
+	Uplink    UplinkConfig    `yaml:"uplink"`
+}
+
+// PolicyConfig is what the institution demands of a verification.
+type PolicyConfig struct {
+	// Name is written into no decision; its digest is.
+	Name string `yaml:"name"`
+	// Least are the checks that every verification must pass.
+	Least []string `yaml:"least"`
+	// Liveness is the least strength: still, frames or challenge.
+	Liveness string `yaml:"liveness"`
+	// AcceptUnattested accepts pictures that the daemon did not take itself.
+	AcceptUnattested bool            `yaml:"accept_unattested"`
+	FaceMatch        FaceMatchConfig `yaml:"face_match"`
+	// RejectOn names those of quality, data_comparison and duplicate_face
+	// whose failure rejects rather than asks a person.
+	RejectOn []string `yaml:"reject_on"`
+}
+
+// FaceMatchConfig names an error rate, never a score.
+type FaceMatchConfig struct {
+	// FMR is a false match rate at which the encoder was measured.
+	FMR float64 `yaml:"fmr"`
+	// EveryCohort demands that the rate holds in the worst cohort too.
+	EveryCohort bool `yaml:"every_cohort"`
+}
+
+// CameraConfig is the camera of verifications that name no other source.
+type CameraConfig struct {
+	// Source as in the command line: camera:0, /dev/video0, a file, a stream.
+	Source string `yaml:"source"`
+	// Frames examined a verification, at least 5 for liveness of strength frames.
+	Frames int `yaml:"frames"`
+	// Width and Height are asked of the camera; it may give others.
+	Width  int `yaml:"width"`
+	Height int `yaml:"height"`
+}
+
+// InferenceConfig says how models run.
+type InferenceConfig struct {
+	// Threads inside one operator.
+	Threads int `yaml:"threads"`
+}
+
+// OutboxConfig bounds the queue.
+type OutboxConfig struct {
+	// Quota in bytes of the outbox's file.
+	Quota int64 `yaml:"quota"`
+}
+
+// UplinkConfig says where records go. Without a URL they wait.
+type UplinkConfig struct {
+	URL string `yaml:"url"`
+	// CollectorKeys is a file with the public keys of the collector's receipts.
+	CollectorKeys string `yaml:"collector_keys"`
+	// CA, Certificate and Key are PEM files: the collector's authority and the device's TLS identity.
+	CA          string `yaml:"ca"`
+	Certificate string `yaml:"certificate"`
+	Key         string `yaml:"key"`
+	// Spread is the longest random wait before the first connection after a start.
+	Spread time.Duration `yaml:"spread"`
+}
+
+// DefaultConfig is the configuration of a device that was told nothing: the
+// policy of one call with uploaded pictures, no uplink.
+func DefaultConfig() Config {
+	p := verify.InstantPolicy()
+	c := Config{
+		Data:   "/var/lib/edgeverify",
+		Tenant: "default",
+		Health: "127.0.0.1:7390",
+		Policy: PolicyConfig{
+			Name: p.Name, Liveness: p.Liveness.String(), AcceptUnattested: p.AcceptUnattested,
+			FaceMatch: FaceMatchConfig{FMR: p.FMR, EveryCohort: p.FMRInEveryCohort},
+		},
+		Camera:    CameraConfig{Source: "camera:0", Frames: 7, Width: 1280, Height: 720},
+		Inference: InferenceConfig{Threads: 1},
+		Outbox:    OutboxConfig{Quota: 1 << 30},
+		Uplink:    UplinkConfig{Spread: 120 * time.Second},
+	}
+	for _, name := range p.Least {
+		c.Policy.Least = append(c.Policy.Least, string(name))
+	}
+	return c
+}
+
+// LoadConfig reads the file at path over the defaults, then the environment.
+// An empty path means the defaults. Every fault is reported at once, each with
+// the path of its key.
+func LoadConfig(path string, environ []string) (Config, error) {
+	c := DefaultConfig()
+	if path != "" {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return Config{}, fmt.Errorf("configuration: %w", err)
+		}
+		if err := c.parse(text); err != nil {
+			return Config{}, fmt.Errorf("configuration %s: %w", path, err)
+		}
+	}
+	if err := errors.Join(c.override(environ), c.validate()); err != nil {
+		return Config{}, fmt.Errorf("configuration: %w", err)
+	}
+	return c, nil
+}
+
+// parse reads strict YAML; an empty document changes nothing.
+func (c *Config) parse(text []byte) error {
+	err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(c)
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+const environPrefix = "EDGEVERIFY_"
+
+// override sets the keys that the environment names. A variable that names no
+// key is left alone: the prefix serves other programs of the house too.
+func (c *Config) override(environ []string) error {
+	values := map[string]string{}
+	for _, entry := range environ {
+		if name, value, ok := strings.Cut(entry, "="); ok && strings.HasPrefix(name, environPrefix) {
+			values[strings.TrimPrefix(name, environPrefix)] = value
+		}
+	}
+	return overrideFields(reflect.ValueOf(c).Elem(), "", values)
+}
+
+func overrideFields(v reflect.Value, path string, values map[string]string) error {
+	var faults []error
+	for i := range v.NumField() {
+		key := path + strings.ToUpper(v.Type().Field(i).Tag.Get("yaml"))
+		if v.Field(i).Kind() == reflect.Struct {
+			faults = append(faults, overrideFields(v.Field(i), key+"_", values))
+			continue
+		}
+		value, ok := values[key]
+		if !ok {
+			continue
+		}
+		if v.Field(i).Kind() == reflect.String {
+			v.Field(i).SetString(value)
+			continue
+		}
+		if v.Field(i).Kind() == reflect.Slice {
+			value = "[" + value + "]"
+		}
+		if err := yaml.Unmarshal([]byte(value), v.Field(i).Addr().Interface()); err != nil {
+			faults = append(faults, fmt.Errorf("%s%s: not a %s", environPrefix, key, v.Field(i).Type()))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// validate reports every fault with its key path.
+func (c *Config) validate() error {
+	var faults []error
+	fault := func(key, rule string, args ...any) {
+		faults = append(faults, fmt.Errorf("%s: %s", key, fmt.Sprintf(rule, args...)))
+	}
+	if !filepath.IsAbs(c.Data) {
+		fault("data", "must be an absolute path, not %q", c.Data)
+	}
+	if c.Tenant == "" {
+		fault("tenant", "must not be empty")
+	}
+	if c.Health != "" && !loopback(c.Health) {
+		fault("health", "must be a loopback address with a port, such as 127.0.0.1:7390, not %q", c.Health)
+	}
+	if _, err := c.Policy.policy(); err != nil {
+		fault("policy", "%v", err)
+	}
+	if c.Camera.Frames < 1 || c.Camera.Frames > 60 {
+		fault("camera.frames", "must be 1 to 60, not %d", c.Camera.Frames)
+	}
+	if c.Camera.Width < 0 || c.Camera.Height < 0 {
+		fault("camera", "width and height must not be negative")
+	}
+	if c.Inference.Threads < 1 || c.Inference.Threads > 64 {
+		fault("inference.threads", "must be 1 to 64, not %d", c.Inference.Threads)
+	}
+	if c.Outbox.Quota < 1<<20 || c.Outbox.Quota > 1<<30 {
+		fault("outbox.quota", "must be 1 MiB to 1 GiB in bytes, not %d", c.Outbox.Quota)
+	}
+	c.Uplink.validate(fault)
+	return errors.Join(faults...)
+}
+
+func (u *UplinkConfig) validate(fault func(key, rule string, args ...any)) {
+	if u.Spread < 0 || u.Spread > time.Hour {
+		fault("uplink.spread", "must be 0 to 1h, not %v", u.Spread)
+	}
+	if (u.Certificate == "") != (u.Key == "") {
+		fault("uplink", "certificate and key go together")
+	}
+	if u.URL == "" {
+		return
+	}
+	at, err := url.Parse(u.URL)
+	if err != nil || at.Host == "" || at.Scheme != "https" && at.Scheme != "http" || at.User != nil {
+		fault("uplink.url", "must be an https URL without credentials")
+	}
+	if u.CollectorKeys == "" {
+		fault("uplink.collector_keys", "must name the file of the collector's public keys: without it no receipt can be believed")
+	}
+}
+
+// policy is the domain's policy, or what is wrong with it.
+func (p PolicyConfig) policy() (verify.Policy, error) {
+	out := verify.Policy{Name: p.Name, AcceptUnattested: p.AcceptUnattested, FMR: p.FaceMatch.FMR, FMRInEveryCohort: p.FaceMatch.EveryCohort}
+	var faults []error
+	if err := out.Liveness.UnmarshalText([]byte(p.Liveness)); err != nil {
+		faults = append(faults, err)
+	}
+	for _, list := range []struct {
+		from []string
+		to   *[]verify.CheckName
+	}{{p.Least, &out.Least}, {p.RejectOn, &out.RejectOn}} {
+		for _, name := range list.from {
+			check, err := verify.ParseCheckName(name)
+			if err != nil {
+				faults = append(faults, err)
+			}
+			*list.to = append(*list.to, check)
+		}
+	}
+	if len(faults) == 0 {
+		faults = append(faults, out.Validate())
+	}
+	return out, errors.Join(faults...)
+}
+
+// loopback reports whether address is host:port on this machine alone.
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

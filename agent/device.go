@@ -1,0 +1,195 @@
+// Package agent is the device: it opens every part, wires them and closes them
+// in reverse. A Device verifies and enrols; Run serves it as a daemon; Connect
+// reaches the daemon, or serves the device for as long as one command lasts, so
+// that commands have one way to everything.
+//
+// It holds what no part may know of another: that a decision becomes a record,
+// that a record must be in the outbox before its outcome is shown.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/edgeverify/edgeverify/agent/examine"
+	"github.com/edgeverify/edgeverify/agent/vault"
+	"github.com/edgeverify/edgeverify/agent/verify"
+	"github.com/edgeverify/edgeverify/firmware/identity"
+	"github.com/edgeverify/edgeverify/inference"
+	"github.com/edgeverify/edgeverify/models"
+	"github.com/edgeverify/edgeverify/sync/outbox"
+	"github.com/edgeverify/edgeverify/sync/uplink"
+)
+
+// Device is an opened data folder with the models to verify people. It is safe
+// for concurrent use.
+type Device struct {
+	config Config
+	policy verify.Policy
+	build  Build
+	log    *slog.Logger
+
+	keys     *identity.Keys
+	clock    *identity.Clock
+	vault    *vault.Vault
+	outbox   *outbox.Box
+	engine   *inference.Engine
+	examiner *examine.Examiner
+	judge    verify.Judge
+
+	// examining bounds how many verifications are in memory at once.
+	examining chan struct{}
+	// delivering serialises the way from vault to outbox.
+	delivering sync.Mutex
+	// link is the uplink of a daemon.
+	link atomic.Pointer[uplink.Uplink]
+}
+
+// Build says which program this is.
+type Build struct {
+	Version string
+	// Time of the build: no clock can rightly be earlier.
+	Time time.Time
+}
+
+// Open opens the data folder and the models. A second process on the same
+// folder is refused.
+func Open(ctx context.Context, c Config, build Build, log *slog.Logger) (_ *Device, err error) {
+	d := &Device{config: c, build: build, log: log, examining: make(chan struct{}, 2)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.Close())
+		}
+	}()
+	if d.policy, err = c.Policy.policy(); err != nil {
+		return nil, fmt.Errorf("policy: %w", err)
+	}
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	if d.keys, err = identity.Open(filepath.Join(c.Data, "keys")); err != nil {
+		return nil, err
+	}
+	if d.clock, err = identity.OpenClock(c.Data, build.Time); err != nil {
+		return nil, err
+	}
+	boxSealer, err := d.keys.Sealer("outbox")
+	if err != nil {
+		return nil, err
+	}
+	d.outbox, err = outbox.Open(ctx, filepath.Join(c.Data, "outbox"), outbox.Options{
+		Tenant: c.Tenant, Device: d.keys.Device(), Signer: d.keys.Signer(), Sealer: boxSealer,
+		Quota: c.Outbox.Quota, Logger: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	vaultFolder := filepath.Join(c.Data, "vault")
+	if err := os.MkdirAll(vaultFolder, 0o700); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	vaultSealer, err := d.keys.Sealer("vault")
+	if err != nil {
+		return nil, err
+	}
+	if d.vault, err = vault.Open(vaultFolder, vaultSealer, vault.Options{Log: log}); err != nil {
+		return nil, err
+	}
+	if err := d.openModels(); err != nil {
+		return nil, err
+	}
+	// What a power cut left between the vault and the outbox goes on its way.
+	if err := d.deliver(ctx); err != nil && !errors.Is(err, outbox.ErrFull) {
+		return nil, err
+	}
+	return d, nil
+}
+
+// openModels starts the runtime and takes the operating points from the
+// manifest; the models themselves are loaded when they are first needed.
+func (d *Device) openModels() error {
+	store, err := models.Open(d.config.Models)
+	if err != nil {
+		return err
+	}
+	if d.judge, err = judge(d.policy, store.Manifest()); err != nil {
+		return err
+	}
+	if d.engine, err = inference.Open(store, inference.Options{Threads: d.config.Inference.Threads}); err != nil {
+		return err
+	}
+	d.examiner = examine.New(d.engine)
+	return nil
+}
+
+// Warm loads the models of the policy's checks, so that the first person does
+// not wait for them.
+func (d *Device) Warm() error {
+	for _, load := range []func() error{
+		func() error { _, _, err := d.engine.Detector(); return err },
+		func() error { _, _, err := d.engine.Encoder(); return err },
+		func() error { _, _, err := d.engine.PAD(); return err },
+		func() error { _, _, err := d.engine.HeadPose(); return err },
+	} {
+		if err := load(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close closes every part in reverse. Nothing may be in progress.
+func (d *Device) Close() error {
+	var errs []error
+	if d.engine != nil {
+		errs = append(errs, d.engine.Close())
+	}
+	if d.vault != nil {
+		errs = append(errs, d.vault.Close())
+	}
+	if d.outbox != nil {
+		errs = append(errs, d.outbox.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// judge trusts the models of the manifest at the operating points measured for them.
+func judge(p verify.Policy, m *models.Manifest) (verify.Judge, error) {
+	j := verify.Judge{Policy: p}
+	encoder, err := m.Entry(models.FaceEncoder)
+	if err != nil {
+		return j, err
+	}
+	metric := models.FMR
+	if p.FMRInEveryCohort {
+		metric = models.FMREveryCohort
+	}
+	if _, err := encoder.OperatingPoint(metric, p.FMR); err != nil {
+		return j, fmt.Errorf("policy.face_match.fmr: %w", err)
+	}
+	face := verify.FaceModel{SHA256: encoder.SHA256}
+	for _, point := range encoder.OperatingPoints {
+		face.Points = append(face.Points, verify.OperatingPoint{
+			ID: point.ID, Rate: point.Rate, Threshold: point.Threshold, EveryCohort: point.Metric == models.FMREveryCohort,
+		})
+	}
+	j.Faces = []verify.FaceModel{face}
+	pad, err := m.Entry(models.PAD)
+	if err != nil {
+		return j, err
+	}
+	natural, err := pad.OperatingPoint(models.Natural, 0)
+	if err != nil {
+		return j, err
+	}
+	at := verify.OperatingPoint{ID: natural.ID, Rate: natural.Rate, Threshold: natural.Threshold}
+	j.PAD = []verify.PADModel{{SHA256: pad.SHA256, Accept: at, Refuse: at}}
+	return j, nil
+}

@@ -1,0 +1,184 @@
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/edgeverify/edgeverify/capture"
+	"github.com/edgeverify/edgeverify/firmware/identity"
+	"github.com/edgeverify/edgeverify/inference"
+	"github.com/edgeverify/edgeverify/models"
+)
+
+// Finding is what the doctor says of one part.
+type Finding struct {
+	Part string `json:"part"`
+	// Fine, or what is wrong; a missing part that the configuration does not
+	// ask for is fine.
+	Fine   bool   `json:"fine"`
+	Detail string `json:"detail"`
+	// Advice says what to do where something is wrong.
+	Advice string `json:"advice,omitempty"`
+}
+
+// Doctor looks at every part of a device without changing anything, whether
+// or not the daemon runs.
+func Doctor(ctx context.Context, c Config, build Build) []Finding {
+	return []Finding{
+		finding("models", "run `make setup`, or install the edgeverify package again", func() (string, error) { return doctorModels(c) }),
+		finding("runtime", "run `make setup`, or install the edgeverify package again", func() (string, error) { return doctorRuntime(c) }),
+		finding("data folder", "stop the other process, or repair the disk", func() (string, error) { return doctorData(ctx, c, build) }),
+		finding("clock", "set the clock, or let a time service do it", func() (string, error) { return doctorClock(c, build) }),
+		finding("disk", "make room: out of service begins where an outcome cannot be kept", func() (string, error) { return doctorDisk(c) }),
+		finding("camera", "plug the camera in, or name another in camera.source", func() (string, error) { return doctorCamera(ctx, c) }),
+		finding("uplink", "check the network, uplink.url and the certificates; records wait meanwhile", func() (string, error) { return doctorUplink(ctx, c) }),
+	}
+}
+
+func finding(part, advice string, look func() (string, error)) Finding {
+	detail, err := look()
+	if err != nil {
+		return Finding{Part: part, Detail: err.Error(), Advice: advice}
+	}
+	return Finding{Part: part, Fine: true, Detail: detail}
+}
+
+func doctorModels(c Config) (string, error) {
+	store, err := models.Open(c.Models)
+	if err != nil {
+		return "", err
+	}
+	if err := store.Verify(); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d models in %s are what the manifest says", len(store.Manifest().Models), store.Dir()), nil
+}
+
+func doctorRuntime(c Config) (string, error) {
+	store, err := models.Open(c.Models)
+	if err != nil {
+		return "", err
+	}
+	engine, err := inference.Open(store, inference.Options{Threads: c.Inference.Threads})
+	if err != nil {
+		return "", err
+	}
+	version := engine.RuntimeVersion()
+	return "ONNX Runtime " + version, engine.Close()
+}
+
+// doctorData asks the daemon, and opens the folder itself where none runs.
+func doctorData(ctx context.Context, c Config, build Build) (_ string, err error) {
+	if h, err := dial(c.Data).Health(ctx); err == nil {
+		if h.State != InOrder {
+			return "", fmt.Errorf("the daemon says %s: %v", h.State, h.Faults)
+		}
+		return fmt.Sprintf("the daemon runs; %d records wait", h.Outbox.Queued), nil
+	}
+	d, err := Open(ctx, c, build, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	if err := errors.Join(d.vault.Check(), d.outbox.Check(ctx)); err != nil {
+		return "", err
+	}
+	h := d.Health(ctx)
+	if h.State != InOrder {
+		return "", fmt.Errorf("%s: %v", h.State, h.Faults)
+	}
+	return fmt.Sprintf("no daemon runs; vault and outbox of %s are sound, %d records wait", h.Device, h.Outbox.Queued), nil
+}
+
+func doctorClock(c Config, build Build) (string, error) {
+	clock, err := identity.OpenClock(c.Data, build.Time)
+	if err != nil {
+		return "", err
+	}
+	now, err := clock.Now()
+	if err != nil {
+		return "", err
+	}
+	if now.Quality == identity.Unset {
+		return "", fmt.Errorf("the clock says %s, which cannot be: ages and expiry dates stay unknown", now.Wall.Format(time.DateOnly))
+	}
+	return now.Quality.String(), nil
+}
+
+func doctorDisk(c Config) (string, error) {
+	var s unix.Statfs_t
+	folder := c.Data
+	for unix.Statfs(folder, &s) != nil {
+		if folder == filepath.Dir(folder) {
+			return "", fmt.Errorf("no file system holds %s", c.Data)
+		}
+		folder = filepath.Dir(folder)
+	}
+	free := int64(s.Bavail) * s.Bsize
+	if free < c.Outbox.Quota {
+		return "", fmt.Errorf("%d MiB are free, the outbox may need %d", free>>20, c.Outbox.Quota>>20)
+	}
+	return fmt.Sprintf("%d MiB are free", free>>20), nil
+}
+
+func doctorCamera(ctx context.Context, c Config) (string, error) {
+	if c.Camera.Source == "" {
+		return "none is configured", nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	s, err := capture.Open(ctx, c.Camera.Source, capture.Options{Width: c.Camera.Width, Height: c.Camera.Height})
+	if err != nil {
+		return "", err
+	}
+	defer s.Close()
+	var frame capture.Frame
+	if err := s.Next(ctx, &frame); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s gives %d×%d pixels", frame.Source.Name, frame.Width, frame.Height), nil
+}
+
+func doctorUplink(ctx context.Context, c Config) (string, error) {
+	if c.Uplink.URL == "" {
+		return "none is configured; records wait", nil
+	}
+	if _, err := readCollectorKeys(c.Uplink.CollectorKeys); err != nil {
+		return "", err
+	}
+	secure, err := c.Uplink.tls()
+	if err != nil {
+		return "", err
+	}
+	at, err := url.Parse(c.Uplink.URL)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	port := at.Port()
+	if port == "" {
+		port = at.Scheme
+	}
+	address := net.JoinHostPort(at.Hostname(), port)
+	var dialer interface {
+		DialContext(ctx context.Context, network, address string) (net.Conn, error)
+	} = &net.Dialer{}
+	if at.Scheme == "https" {
+		dialer = &tls.Dialer{Config: secure}
+	}
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return "", err
+	}
+	return "the collector answers at " + at.Host, conn.Close()
+}

@@ -1,0 +1,91 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"github.com/edgeverify/edgeverify/sync/uplink"
+)
+
+// States of a device.
+const (
+	InOrder      = "ok"
+	Degraded     = "degraded"       // it works, and somebody should look
+	OutOfService = "out_of_service" // it verifies nobody
+)
+
+// Health is what the health page and `outbox stats` tell. Nothing in it is personal.
+type Health struct {
+	State   string      `json:"state"`
+	Faults  []string    `json:"faults"` // why the state is not ok
+	Version string      `json:"version"`
+	Device  string      `json:"device"`
+	Keys    string      `json:"key_assurance"`
+	Runtime string      `json:"onnx_runtime"`
+	Clock   string      `json:"clock_q"`
+	Outbox  OutboxStats `json:"outbox"`
+	Uplink  *LinkState  `json:"uplink,omitempty"` // only of a running daemon with an uplink
+}
+
+// LinkState is the uplink's state.
+type LinkState struct {
+	LastReceipt *time.Time `json:"last_receipt,omitempty"`
+	NextTry     *time.Time `json:"next_try,omitempty"`
+	Failures    int        `json:"failures"`
+	Settled     uint64     `json:"settled"`
+	Error       string     `json:"error,omitempty"`
+}
+
+// Health looks at the device. It never fails: what cannot be read is a fault.
+func (d *Device) Health(ctx context.Context) Health {
+	h := Health{
+		State: InOrder, Faults: []string{}, Version: d.build.Version, Device: d.keys.Device(),
+		Keys: d.keys.Assurance(), Runtime: d.engine.RuntimeVersion(), Clock: "unset",
+	}
+	fault := func(state, what string) {
+		h.Faults = append(h.Faults, what)
+		if h.State != OutOfService {
+			h.State = state
+		}
+	}
+	if now, err := d.clock.Now(); err != nil {
+		fault(Degraded, err.Error())
+	} else {
+		h.Clock = now.Quality.String()
+	}
+	stats, err := d.outboxStats(ctx)
+	h.Outbox = stats
+	switch {
+	case err != nil:
+		fault(OutOfService, err.Error())
+	case stats.Fault != "":
+		fault(OutOfService, stats.Fault)
+	case stats.Full:
+		fault(OutOfService, "outbox full: connect the device or raise outbox.quota")
+	}
+	if stats.Quarantined > 0 {
+		fault(Degraded, "records in quarantine: see edgeverify outbox ls")
+	}
+	if stats.Alarms > 0 {
+		fault(Degraded, "acknowledgements contradicted the outbox")
+	}
+	if link := d.link.Load(); link != nil {
+		h.Uplink = linkState(link)
+	}
+	return h
+}
+
+func linkState(u *uplink.Uplink) *LinkState {
+	s := u.State()
+	out := &LinkState{Failures: s.Failures, Settled: s.Settled}
+	if !s.LastReceipt.IsZero() {
+		out.LastReceipt = &s.LastReceipt
+	}
+	if !s.NextTry.IsZero() {
+		out.NextTry = &s.NextTry
+	}
+	if s.Err != nil {
+		out.Error = s.Err.Error()
+	}
+	return out
+}
