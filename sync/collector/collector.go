@@ -22,7 +22,7 @@ type Options struct {
 	Logger *slog.Logger
 	// ClaimTokens turn on enrolment by trust on first use. Each token, of at
 	// least 16 bytes, enrols one device.
-	ClaimTokens []string
+	ClaimTokens []Secret
 	// AdminToken, of at least 16 bytes, admits operators that are not on
 	// loopback; "" admits none of them.
 	AdminToken Secret

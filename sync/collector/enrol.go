@@ -35,7 +35,7 @@ func (c *Collector) enrol(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	claim, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !slices.ContainsFunc(c.options.ClaimTokens, func(t string) bool { return sameSecret(t, claim) }) {
+	if !slices.ContainsFunc(c.options.ClaimTokens, func(t Secret) bool { return sameSecret(string(t), claim) }) {
 		refuse(w, http.StatusUnauthorized, "claim", ErrClaim.Error())
 		return
 	}

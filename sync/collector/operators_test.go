@@ -37,7 +37,7 @@ func enrolRequest(t *testing.T, url string, d *device, claim string) *http.Reque
 
 func TestAClaimTokenEnrolsOneDevice(t *testing.T) {
 	first, second := newDevice("kiosk-1"), newDevice("kiosk-2")
-	c, s := serve(t, collector.Options{ClaimTokens: []string{claimToken}})
+	c, s := serve(t, collector.Options{ClaimTokens: []collector.Secret{claimToken}})
 	for range 2 { // the first answer may be lost
 		status, body := do(t, enrolRequest(t, s.URL, first, claimToken))
 		var answer struct {

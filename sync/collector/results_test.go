@@ -226,7 +226,7 @@ func TestADeviceAboveItsRateIsAskedToWait(t *testing.T) {
 
 func TestARevokedDeviceIsRefusedAndItsRecordsStay(t *testing.T) {
 	d := newDevice("kiosk-1")
-	c, s := serve(t, collector.Options{ClaimTokens: []string{claimToken}}, d)
+	c, s := serve(t, collector.Options{ClaimTokens: []collector.Secret{claimToken}}, d)
 	receipt(t, c, d, d.request(t, s.URL, d.next(t)))
 	if err := c.RevokeDevice(d.tenant, d.name); err != nil {
 		t.Fatalf("RevokeDevice: %v", err)

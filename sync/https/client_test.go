@@ -364,7 +364,7 @@ func TestNeitherTheAddressNorHeadersAreLogged(t *testing.T) {
 
 func TestADeviceEnrolsAndIsThenBelieved(t *testing.T) {
 	const claim = "claim-token-for-one-device"
-	c, err := collector.Open(t.TempDir(), collector.Options{ClaimTokens: []string{claim}})
+	c, err := collector.Open(t.TempDir(), collector.Options{ClaimTokens: []collector.Secret{claim}})
 	if err != nil {
 		t.Fatal(err)
 	}
