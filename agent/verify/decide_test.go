@@ -80,6 +80,7 @@ func TestDecisionFollowsTheRuleOfTheHouse(t *testing.T) {
 		{"a higher rate was asked at the centre", lenient, verify.Request{}, passed(), verify.Approved, 95, verify.FaceMatches},
 		{"true in the band of nothing", instant, verify.Request{}, with(verify.FaceMatch, func(c *verify.Check) { c.Band = 0 }), verify.DoubleCheck, 50, verify.ResultContradictsBand},
 		{"true in the band of an attack", instant, verify.Request{}, with(verify.Liveness, func(c *verify.Check) { c.Band = 0 }), verify.DoubleCheck, 50, verify.ResultContradictsBand},
+		{"true in the grey band", instant, verify.Request{}, with(verify.Liveness, func(c *verify.Check) { c.Band = verify.BandGrey }), verify.DoubleCheck, 50, verify.ResultContradictsBand},
 		{"still at the kiosk", verify.KioskPolicy(), verify.Request{}, attested(verify.Still, verify.Attested), verify.DoubleCheck, 50, verify.LivenessTooWeak},
 		{"frames at the kiosk", verify.KioskPolicy(), verify.Request{}, attested(verify.Frames, verify.Attested), verify.DoubleCheck, 50, verify.LivenessTooWeak},
 		{"unattested at the kiosk", verify.KioskPolicy(), verify.Request{}, attested(verify.Challenge, verify.Unattested), verify.DoubleCheck, 50, verify.CameraUnattested},

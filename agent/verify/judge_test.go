@@ -219,6 +219,23 @@ func TestQualityNamesEveryFaultOnce(t *testing.T) {
 	}
 }
 
+func TestADocumentMustHaveItsPixelsOnBothSides(t *testing.T) {
+	tests := []struct {
+		width, height int
+		want          verify.Result
+	}{
+		{1280, 720, verify.True}, {720, 1280, verify.True}, {4000, 3000, verify.True},
+		{1279, 720, verify.False}, {1280, 719, verify.False}, {719, 1280, verify.False}, {0, 0, verify.False}, {-1280, -720, verify.False},
+	}
+	for _, tt := range tests {
+		evidence := verify.Evidence{Images: []verify.ImageQuality{{Input: verify.DocumentBack, Width: tt.width, Height: tt.height}}}
+		got := find(t, judge(verify.InstantPolicy()).Checks(asks(), evidence), verify.Quality)
+		if got.Result != tt.want {
+			t.Errorf("quality of a document of %d×%d = %v, want %v", tt.width, tt.height, got.Result, tt.want)
+		}
+	}
+}
+
 func TestACheckThatTheDeviceCannotRunSaysSo(t *testing.T) {
 	everything := asks(verify.CheckNames()...)
 	checks := judge(verify.InstantPolicy()).Checks(everything, genuine())
