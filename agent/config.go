@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/url"
 	"os"
@@ -16,6 +15,8 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/edgeverify/edgeverify/agent/verify"
+	"github.com/edgeverify/edgeverify/models"
+	"github.com/edgeverify/edgeverify/sync/outbox"
 )
 
 // Config is the whole configuration: one strict YAML file, in which an unknown
@@ -143,13 +144,13 @@ func LoadConfig(path string, environ []string) (Config, error) {
 	return c, nil
 }
 
-// parse reads strict YAML; an empty document changes nothing.
+// parse reads strict YAML; a document that says nothing changes nothing.
 func (c *Config) parse(text []byte) error {
-	err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(c)
-	if errors.Is(err, io.EOF) {
-		return nil
+	var said any
+	if err := yaml.Unmarshal(text, &said); err == nil && said == nil {
+		return nil // decoding null would wipe the defaults out
 	}
-	return err
+	return yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(c)
 }
 
 const environPrefix = "EDGEVERIFY_"
@@ -210,6 +211,9 @@ func (c *Config) validate() error {
 	if _, err := c.Policy.policy(); err != nil {
 		fault("policy", "%v", err)
 	}
+	if err := c.Policy.FaceMatch.measured(); err != nil {
+		fault("policy.face_match.fmr", "%v", err)
+	}
 	if c.Camera.Frames < 1 || c.Camera.Frames > 60 {
 		fault("camera.frames", "must be 1 to 60, not %d", c.Camera.Frames)
 	}
@@ -219,8 +223,8 @@ func (c *Config) validate() error {
 	if c.Inference.Threads < 1 || c.Inference.Threads > 64 {
 		fault("inference.threads", "must be 1 to 64, not %d", c.Inference.Threads)
 	}
-	if c.Outbox.Quota < 1<<20 || c.Outbox.Quota > 1<<30 {
-		fault("outbox.quota", "must be 1 MiB to 1 GiB in bytes, not %d", c.Outbox.Quota)
+	if c.Outbox.Quota < outbox.MinQuota || c.Outbox.Quota > outbox.DefaultQuota {
+		fault("outbox.quota", "must be %d to %d bytes, not %d", outbox.MinQuota, outbox.DefaultQuota, c.Outbox.Quota)
 	}
 	c.Uplink.validate(fault)
 	return errors.Join(faults...)
@@ -268,6 +272,29 @@ func (p PolicyConfig) policy() (verify.Policy, error) {
 		faults = append(faults, out.Validate())
 	}
 	return out, errors.Join(faults...)
+}
+
+// measured refuses a false match rate at which the encoder was not measured,
+// by naming those that were.
+func (f FaceMatchConfig) measured() error {
+	manifest, err := models.Embedded()
+	if err != nil {
+		return err
+	}
+	encoder, err := manifest.Entry(models.FaceEncoder)
+	if err != nil {
+		return err
+	}
+	_, err = encoder.OperatingPoint(f.metric(), f.FMR)
+	return err
+}
+
+// metric is the manifest's name for the rate that is wanted.
+func (f FaceMatchConfig) metric() string {
+	if f.EveryCohort {
+		return models.FMREveryCohort
+	}
+	return models.FMR
 }
 
 // loopback reports whether address is host:port on this machine alone.

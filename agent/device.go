@@ -18,12 +18,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/edgeverify/edgeverify/agent/examine"
 	"github.com/edgeverify/edgeverify/agent/vault"
-	"github.com/edgeverify/edgeverify/agent/verify"
 	"github.com/edgeverify/edgeverify/firmware/identity"
-	"github.com/edgeverify/edgeverify/inference"
-	"github.com/edgeverify/edgeverify/models"
 	"github.com/edgeverify/edgeverify/sync/outbox"
 	"github.com/edgeverify/edgeverify/sync/uplink"
 )
@@ -32,17 +28,14 @@ import (
 // for concurrent use.
 type Device struct {
 	config Config
-	policy verify.Policy
 	build  Build
 	log    *slog.Logger
 
-	keys     *identity.Keys
-	clock    *identity.Clock
-	vault    *vault.Vault
-	outbox   *outbox.Box
-	engine   *inference.Engine
-	examiner *examine.Examiner
-	judge    verify.Judge
+	keys   *identity.Keys
+	clock  *identity.Clock
+	vault  *vault.Vault
+	outbox *outbox.Box
+	*Workbench
 
 	// examining bounds how many verifications are in memory at once.
 	examining chan struct{}
@@ -68,9 +61,6 @@ func Open(ctx context.Context, c Config, build Build, log *slog.Logger) (_ *Devi
 			err = errors.Join(err, d.Close())
 		}
 	}()
-	if d.policy, err = c.Policy.policy(); err != nil {
-		return nil, fmt.Errorf("policy: %w", err)
-	}
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
@@ -102,7 +92,7 @@ func Open(ctx context.Context, c Config, build Build, log *slog.Logger) (_ *Devi
 	if d.vault, err = vault.Open(vaultFolder, vaultSealer, vault.Options{Log: log}); err != nil {
 		return nil, err
 	}
-	if err := d.openModels(); err != nil {
+	if d.Workbench, err = OpenWorkbench(c); err != nil {
 		return nil, err
 	}
 	// What a power cut left between the vault and the outbox goes on its way.
@@ -112,44 +102,11 @@ func Open(ctx context.Context, c Config, build Build, log *slog.Logger) (_ *Devi
 	return d, nil
 }
 
-// openModels starts the runtime and takes the operating points from the
-// manifest; the models themselves are loaded when they are first needed.
-func (d *Device) openModels() error {
-	store, err := models.Open(d.config.Models)
-	if err != nil {
-		return err
-	}
-	if d.judge, err = judge(d.policy, store.Manifest()); err != nil {
-		return err
-	}
-	if d.engine, err = inference.Open(store, inference.Options{Threads: d.config.Inference.Threads}); err != nil {
-		return err
-	}
-	d.examiner = examine.New(d.engine)
-	return nil
-}
-
-// Warm loads the models of the policy's checks, so that the first person does
-// not wait for them.
-func (d *Device) Warm() error {
-	for _, load := range []func() error{
-		func() error { _, _, err := d.engine.Detector(); return err },
-		func() error { _, _, err := d.engine.Encoder(); return err },
-		func() error { _, _, err := d.engine.PAD(); return err },
-		func() error { _, _, err := d.engine.HeadPose(); return err },
-	} {
-		if err := load(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Close closes every part in reverse. Nothing may be in progress.
 func (d *Device) Close() error {
 	var errs []error
-	if d.engine != nil {
-		errs = append(errs, d.engine.Close())
+	if d.Workbench != nil {
+		errs = append(errs, d.Workbench.Close())
 	}
 	if d.vault != nil {
 		errs = append(errs, d.vault.Close())
@@ -158,38 +115,4 @@ func (d *Device) Close() error {
 		errs = append(errs, d.outbox.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// judge trusts the models of the manifest at the operating points measured for them.
-func judge(p verify.Policy, m *models.Manifest) (verify.Judge, error) {
-	j := verify.Judge{Policy: p}
-	encoder, err := m.Entry(models.FaceEncoder)
-	if err != nil {
-		return j, err
-	}
-	metric := models.FMR
-	if p.FMRInEveryCohort {
-		metric = models.FMREveryCohort
-	}
-	if _, err := encoder.OperatingPoint(metric, p.FMR); err != nil {
-		return j, fmt.Errorf("policy.face_match.fmr: %w", err)
-	}
-	face := verify.FaceModel{SHA256: encoder.SHA256}
-	for _, point := range encoder.OperatingPoints {
-		face.Points = append(face.Points, verify.OperatingPoint{
-			ID: point.ID, Rate: point.Rate, Threshold: point.Threshold, EveryCohort: point.Metric == models.FMREveryCohort,
-		})
-	}
-	j.Faces = []verify.FaceModel{face}
-	pad, err := m.Entry(models.PAD)
-	if err != nil {
-		return j, err
-	}
-	natural, err := pad.OperatingPoint(models.Natural, 0)
-	if err != nil {
-		return j, err
-	}
-	at := verify.OperatingPoint{ID: natural.ID, Rate: natural.Rate, Threshold: natural.Threshold}
-	j.PAD = []verify.PADModel{{SHA256: pad.SHA256, Accept: at, Refuse: at}}
-	return j, nil
 }

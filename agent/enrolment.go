@@ -50,14 +50,14 @@ func (d *Device) Enrol(ctx context.Context, r EnrolRequest) (Enrolment, error) {
 		input = verify.SelfieFrames
 	}
 	asked := verify.Request{Checks: []verify.CheckName{verify.Quality, verify.Liveness}, Inputs: []verify.Input{input}}
-	found, err := d.examiner.Examine(ctx, examine.Request{Checks: asked.Checks, Probe: probe.Probe, Describe: true})
+	found, err := d.Examiner.Examine(ctx, examine.Request{Checks: asked.Checks, Probe: probe.Probe, Describe: true})
 	if err != nil {
 		return out, err
 	}
 	// An enrolment compares with nothing; all else the policy demands holds.
-	policy := d.policy
+	policy := d.Judge.Policy
 	policy.Least = asked.Checks
-	judge := d.judge
+	judge := d.Judge
 	judge.Policy = policy
 	decided := verify.Decide(policy, asked, judge.Checks(asked, found.Evidence))
 	out.Checks, out.Models = decided.Checks, found.Models

@@ -40,7 +40,7 @@ type LinkState struct {
 func (d *Device) Health(ctx context.Context) Health {
 	h := Health{
 		State: InOrder, Faults: []string{}, Version: d.build.Version, Device: d.keys.Device(),
-		Keys: d.keys.Assurance(), Runtime: d.engine.RuntimeVersion(), Clock: "unset",
+		Keys: d.keys.Assurance(), Runtime: d.Engine.RuntimeVersion(), Clock: "unset",
 	}
 	fault := func(state, what string) {
 		h.Faults = append(h.Faults, what)

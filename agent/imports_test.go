@@ -64,7 +64,9 @@ func importTable() []rule {
 		{who: "sync/record"},
 		{who: "sync/outbox", may: []string{"sync/record"}, tests: []string{"sync/outbox/outboxtest"}},
 		{who: "sync/outbox/outboxtest", may: []string{"sync/outbox", "sync/record"}},
-		{who: "sync/uplink", may: []string{"sync/outbox", "sync/record"}, tests: []string{"sync/outbox/outboxtest", "sync/uplink/uplinktest"}},
+		{who: "sync/uplink", may: []string{"sync/outbox", "sync/record"}, tests: []string{
+			"sync/collector", "sync/https", "sync/outbox/outboxtest", "sync/uplink/uplinktest",
+		}},
 		{who: "sync/uplink/uplinktest", may: []string{"sync/outbox", "sync/record", "sync/uplink"}},
 		{who: "sync/https", may: []string{"sync/outbox", "sync/record", "sync/uplink"}, tests: []string{"sync/collector", "sync/uplink/uplinktest"}},
 		{who: "sync/collector", may: []string{"sync/record"}, tests: []string{"sync/https", "sync/outbox", "sync/uplink"}},

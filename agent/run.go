@@ -144,7 +144,8 @@ func (d *Device) uplink(c UplinkConfig) (*uplink.Uplink, error) {
 		return nil, err
 	}
 	client, err := https.New(https.Config{
-		URL: c.URL, TLS: secure, CollectorKeys: keys, Tenant: d.config.Tenant, Device: d.keys.Device(), Logger: d.log,
+		URL: c.URL, TLS: secure, CollectorKeys: keys, Tenant: d.config.Tenant, Device: d.keys.Device(),
+		Confirm: d.clock.Confirm, Logger: d.log,
 	})
 	if err != nil {
 		return nil, err

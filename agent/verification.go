@@ -216,8 +216,8 @@ func sourceFailure(err error) verify.Reason {
 // examineAndDecide measures and decides; what prevents measuring is a decision
 // as well: the machinery failed, nobody was refused.
 func (d *Device) examineAndDecide(ctx context.Context, v *verify.Verification, r examine.Request) verify.Decision {
-	r.Checks = verify.Requested(d.policy, v.Request, d.judge.Runnable())
-	found, err := d.examiner.Examine(ctx, r)
+	r.Checks = verify.Requested(d.Judge.Policy, v.Request, d.Judge.Runnable())
+	found, err := d.Examiner.Examine(ctx, r)
 	if err != nil {
 		d.log.Error("examination failed", "id", v.ID, "error", err)
 		var model *models.Error
@@ -230,7 +230,7 @@ func (d *Device) examineAndDecide(ctx context.Context, v *verify.Verification, r
 		return verify.Failed(verify.MachineryFailed)
 	}
 	v.Models, v.Timings = found.Models, found.Timings
-	return verify.Decide(d.policy, v.Request, d.judge.Checks(v.Request, found.Evidence))
+	return verify.Decide(d.Judge.Policy, v.Request, d.Judge.Checks(v.Request, found.Evidence))
 }
 
 // keep makes the outcome durable: vault, then outbox. Only then may it be shown.

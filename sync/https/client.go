@@ -35,6 +35,9 @@ type Config struct {
 	// CollectorKeys are those whose receipts count.
 	CollectorKeys  record.CollectorKeys
 	Tenant, Device string
+	// Confirm is told the time of every receipt that was verified, from which
+	// the device knows that it has passed; nil where nobody asks.
+	Confirm func(time.Time) error
 	// Logger receives retries at debug level; nil discards them.
 	Logger *slog.Logger
 }
@@ -54,6 +57,9 @@ type Client struct {
 	keys   record.CollectorKeys
 	tenant string
 	device string
+	// confirm is never nil.
+	confirm func(time.Time) error
+	log     *slog.Logger
 }
 
 var _ uplink.Transport = (*Client)(nil)
@@ -70,12 +76,21 @@ func New(c Config) (*Client, error) {
 	case c.Tenant == "" || c.Device == "":
 		return nil, errors.New("https transport: tenant and device are required")
 	}
+	confirm, log := c.Confirm, c.Logger
+	if confirm == nil {
+		confirm = func(time.Time) error { return nil }
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	return &Client{
-		base:   base,
-		http:   newHTTP(c.TLS, c.Logger),
-		keys:   c.CollectorKeys,
-		tenant: c.Tenant,
-		device: c.Device,
+		confirm: confirm,
+		log:     log,
+		base:    base,
+		http:    newHTTP(c.TLS, c.Logger),
+		keys:    c.CollectorKeys,
+		tenant:  c.Tenant,
+		device:  c.Device,
 	}, nil
 }
 
@@ -163,6 +178,10 @@ func (c *Client) receipt(body io.Reader) ([]record.Acknowledgement, error) {
 	r, err := record.VerifyReceipt([]byte(answer.Receipt), c.keys, c.tenant, c.device)
 	if err != nil {
 		return nil, &uplink.SendError{Kind: uplink.ErrNoReceipt, Err: err}
+	}
+	if err := c.confirm(r.Time); err != nil {
+		// The records arrived all the same.
+		c.log.Warn("time of a receipt not kept", "error", err)
 	}
 	return r.Acknowledgements(), nil
 }

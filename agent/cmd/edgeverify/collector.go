@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/edgeverify/edgeverify/agent"
+	"github.com/edgeverify/edgeverify/sync/collector"
+)
+
+func collectorCommand(g *globals) *cobra.Command {
+	cmd := &cobra.Command{Use: "collector", Short: "Run the central endpoint that keeps and acknowledges records"}
+	cmd.AddCommand(collectorServe(g), collectorAdd(), collectorKeys())
+	return cmd
+}
+
+// place is the flag of every collector command.
+func place(cmd *cobra.Command, dir *string) {
+	cmd.Flags().StringVar(dir, "store", "", "`folder` of the collector's store and keys")
+	if err := cmd.MarkFlagRequired("store"); err != nil {
+		panic(err) // the flag was registered a line above
+	}
+}
+
+func collectorServe(g *globals) *cobra.Command {
+	var dir, listen, certificate, key, claims string
+	cmd := &cobra.Command{Use: "serve", Short: "Receive records", Args: cobra.NoArgs}
+	place(cmd, &dir)
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:7391", "`address`; without TLS only loopback")
+	cmd.Flags().StringVar(&certificate, "cert", "", "TLS certificate, PEM `file`")
+	cmd.Flags().StringVar(&key, "key", "", "TLS key, PEM `file`")
+	cmd.Flags().StringVar(&claims, "claims", "", "`file` of claim tokens, one a line; each enrols one device")
+	cmd.MarkFlagsRequiredTogether("cert", "key")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		if !cmd.Flags().Changed("log") {
+			g.log = "info"
+		}
+		log, err := g.logger()
+		if err != nil {
+			return err
+		}
+		options := collector.Options{Logger: log}
+		if options.ClaimTokens, err = readSecrets(claims); err != nil {
+			return err
+		}
+		var secure *tls.Config
+		if certificate != "" {
+			pair, err := tls.LoadX509KeyPair(certificate, key)
+			if err != nil {
+				return err
+			}
+			secure = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13}
+		}
+		c, err := collector.Open(dir, options)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, c.Close()) }()
+		l, err := (&net.ListenConfig{}).Listen(cmd.Context(), "tcp", listen)
+		if err != nil {
+			return err
+		}
+		log.Info("collector ready", "address", l.Addr().String())
+		return serveCollector(cmd.Context(), c, l, secure)
+	}
+	return cmd
+}
+
+func serveCollector(ctx context.Context, c *collector.Collector, l net.Listener, secure *tls.Config) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.Run(ctx) })
+	g.Go(func() error { return c.Serve(ctx, l, secure) })
+	return g.Wait()
+}
+
+// readSecrets are the lines of a file that hold something.
+func readSecrets(path string) ([]collector.Secret, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var lines []collector.Secret
+	for line := range bytes.Lines(text) {
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			lines = append(lines, collector.Secret(line))
+		}
+	}
+	return lines, nil
+}
+
+func collectorAdd() *cobra.Command {
+	var dir, tenant, device, keyFile string
+	cmd := &cobra.Command{
+		Use: "add-device", Short: "Register a device's public key; the collector must not run", Args: cobra.NoArgs,
+	}
+	place(cmd, &dir)
+	for _, f := range []struct {
+		to         *string
+		name, what string
+	}{{&tenant, "tenant", "`tenant` of the device"}, {&device, "device", "`id` of the device"}, {&keyFile, "public-key", "`file` with its public key in PEM"}} {
+		cmd.Flags().StringVar(f.to, f.name, "", f.what)
+		if err := cmd.MarkFlagRequired(f.name); err != nil {
+			panic(err) // the flag was registered a line above
+		}
+	}
+	cmd.RunE = func(*cobra.Command, []string) (err error) {
+		text, err := os.ReadFile(keyFile)
+		if err != nil {
+			return err
+		}
+		keys, err := agent.ReadPublicKeys(text)
+		if err != nil {
+			return fmt.Errorf("%s: %w", keyFile, err)
+		}
+		c, err := collector.Open(dir, collector.Options{})
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, c.Close()) }()
+		for _, key := range keys {
+			if err := c.AddDevice(tenant, device, key); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return cmd
+}
+
+func collectorKeys() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use: "keys", Short: "Print the public keys of receipts, for uplink.collector_keys; the collector must not run", Args: cobra.NoArgs,
+	}
+	place(cmd, &dir)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		c, err := collector.Open(dir, collector.Options{})
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, c.Close()) }()
+		pem, err := agent.WritePublicKeys(c.PublicKeys())
+		if err != nil {
+			return err
+		}
+		_, err = cmd.OutOrStdout().Write(pem)
+		return err
+	}
+	return cmd
+}

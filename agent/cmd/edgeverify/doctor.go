@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/edgeverify/edgeverify/agent"
+)
+
+func doctorCommand(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use: "doctor", Short: "Check every part of this device and say what to do", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := g.load()
+			if err != nil {
+				return err
+			}
+			findings := agent.Doctor(cmd.Context(), c, build())
+			fine := true
+			for _, f := range findings {
+				fine = fine && f.Fine
+			}
+			if g.json {
+				if err := printJSON(cmd.OutOrStdout(), findings); err != nil {
+					return err
+				}
+			} else {
+				for _, f := range findings {
+					printFinding(cmd, f)
+				}
+			}
+			if !fine {
+				return &exitCode{exitError}
+			}
+			return nil
+		},
+	}
+}
+
+func printFinding(cmd *cobra.Command, f agent.Finding) {
+	word := "ok  "
+	if !f.Fine {
+		word = "FAIL"
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s  %-12s %s\n", word, f.Part, f.Detail)
+	if f.Advice != "" {
+		fmt.Fprintf(cmd.OutOrStdout(), "      %-12s → %s\n", "", f.Advice)
+	}
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+
+	"github.com/spf13/cobra"
+
+	"github.com/edgeverify/edgeverify/agent"
+	"github.com/edgeverify/edgeverify/agent/measure"
+)
+
+// report is what a measurement gives.
+type report interface {
+	Print(w io.Writer) error
+}
+
+// measured runs a measurement on a workbench and prints its report.
+func measured(g *globals, do func(cmd *cobra.Command, w *agent.Workbench, progress func(done, total int)) (report, error)) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) (err error) {
+		c, err := g.load()
+		if err != nil {
+			return err
+		}
+		w, err := agent.OpenWorkbench(c)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, w.Close()) }()
+		r, err := do(cmd, w, progressTo(cmd.ErrOrStderr()))
+		if err != nil {
+			return err
+		}
+		if g.json {
+			return printJSON(cmd.OutOrStdout(), r)
+		}
+		return r.Print(cmd.OutOrStdout())
+	}
+}
+
+// progressTo rewrites one line, once for each per cent.
+func progressTo(w io.Writer) func(done, total int) {
+	shown := -1
+	return func(done, total int) {
+		percent := 100 * done / max(total, 1)
+		if percent == shown {
+			return
+		}
+		shown = percent
+		fmt.Fprintf(w, "\r%d of %d", done, total)
+		if done == total {
+			fmt.Fprint(w, "\r\033[K")
+		}
+	}
+}
+
+func evalCommand(g *globals) *cobra.Command {
+	cmd := &cobra.Command{Use: "eval", Short: "Measure accuracy on labelled pictures"}
+	cmd.AddCommand(evalFaces(g), evalPAD(g))
+	return cmd
+}
+
+// list is the flag that names a measurement's CSV file.
+func list(cmd *cobra.Command, path *string, name, what string) {
+	cmd.Flags().StringVar(path, name, "", what)
+	if err := cmd.MarkFlagRequired(name); err != nil {
+		panic(err) // the flag was registered a line above
+	}
+}
+
+func evalFaces(g *globals) *cobra.Command {
+	var pairs string
+	cmd := &cobra.Command{Use: "faces", Short: "Error rates of face comparisons", Args: cobra.NoArgs}
+	list(cmd, &pairs, "pairs", "CSV `file` with the columns same, file_a, file_b and optionally cohort")
+	cmd.RunE = measured(g, func(cmd *cobra.Command, w *agent.Workbench, progress func(done, total int)) (report, error) {
+		encoder, point, err := w.FaceOperatingPoint()
+		if err != nil {
+			return nil, err
+		}
+		return measure.Faces(cmd.Context(), w.Examiner, encoder, point, pairs, measure.FacesOptions{Progress: progress})
+	})
+	return cmd
+}
+
+func evalPAD(g *globals) *cobra.Command {
+	var labels string
+	cmd := &cobra.Command{Use: "pad", Short: "Error rates of presentation attack detection", Args: cobra.NoArgs}
+	list(cmd, &labels, "labels", "CSV `file` with the columns file, label, attack and optionally subject")
+	cmd.RunE = measured(g, func(cmd *cobra.Command, w *agent.Workbench, progress func(done, total int)) (report, error) {
+		return measure.PAD(cmd.Context(), w.Examiner, w.Judge, labels, measure.PADOptions{Progress: progress})
+	})
+	return cmd
+}
+
+func benchCommand(g *globals) *cobra.Command {
+	var selfie string
+	var runs int
+	var ready bool
+	cmd := &cobra.Command{Use: "bench", Short: "Time every stage, whole verifications and the start on this machine", Args: cobra.NoArgs}
+	cmd.Flags().StringVar(&selfie, "selfie", "", "image `file` with a face to work on; default: a drawn one")
+	cmd.Flags().IntVar(&runs, "runs", 0, "`runs` of each part; default 100")
+	cmd.Flags().BoolVar(&ready, "ready", false, "start, examine one drawn face, say so and end")
+	if err := cmd.Flags().MarkHidden("ready"); err != nil {
+		panic(err) // the flag was registered a line above
+	}
+	whole := measured(g, func(cmd *cobra.Command, w *agent.Workbench, progress func(done, total int)) (report, error) {
+		image, err := readImage(selfie)
+		if err != nil {
+			return nil, err
+		}
+		return measure.Bench(cmd.Context(), w.Engine, w.Examiner, w.Judge, measure.BenchOptions{
+			Runs: runs, Selfie: image, Progress: progress, Launch: launcher(g),
+		})
+	})
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if !ready {
+			return whole(cmd, args)
+		}
+		return startAndSaySo(cmd, g)
+	}
+	return cmd
+}
+
+// launcher starts this program afresh.
+func launcher(g *globals) func(context.Context) (measure.Startup, error) {
+	return func(ctx context.Context) (measure.Startup, error) {
+		own, err := os.Executable()
+		if err != nil {
+			return measure.Startup{}, err
+		}
+		return measure.Launch(exec.CommandContext(ctx, own, "--config", g.config, "bench", "--ready"))
+	}
+}
+
+func startAndSaySo(cmd *cobra.Command, g *globals) (err error) {
+	c, err := g.load()
+	if err != nil {
+		return err
+	}
+	w, err := agent.OpenWorkbench(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	return measure.Ready(cmd.Context(), w.Examiner, cmd.OutOrStdout())
+}
