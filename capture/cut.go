@@ -3,38 +3,55 @@ package capture
 import (
 	"fmt"
 	"image"
+	"image/color"
+
+	"gocv.io/x/gocv"
 )
 
-// Cut writes into into the part of f, brought to width×height pixels: by area
-// averaging where it shrinks, bilinearly otherwise. What of part lies outside of
-// f is black. It reuses into.Pixels.
+// Cut writes into into the part of f, brought to width×height pixels as Fit
+// does; a part that is smaller is enlarged bilinearly. What of part lies outside
+// of f is black. A side of part is at most four times the longer side of f. It
+// reuses into.Pixels.
 func (f *Frame) Cut(part image.Rectangle, width, height int, into *Frame) error {
 	if err := f.valid(); err != nil {
 		return fmt.Errorf("cut: %w", err)
 	}
-	const most = 1 << 15 // a part is near the picture, not leagues beyond it
+	most := 4 * max(f.Width, f.Height)
 	if part.Empty() || part.Dx() > most || part.Dy() > most || width <= 0 || height <= 0 || into == nil || into == f {
-		return fmt.Errorf("cut: %v cannot become %d×%d pixels of another frame", part, width, height)
+		return fmt.Errorf("cut: %v of %d×%d cannot become %d×%d pixels of another frame", part, f.Width, f.Height, width, height)
 	}
-	from := f
-	if !part.In(f.all()) {
-		from = f.framed(part)
-		part = from.all()
+	var err error
+	switch inner := part.Intersect(f.all()); {
+	case inner == part:
+		err = f.shrink(part, width, height, into)
+	case inner.Empty():
+		into.resize(width, height)
+		clear(into.Pixels)
+	default:
+		err = f.shrinkFramed(part, inner, width, height, into)
 	}
-	if err := from.shrink(part, width, height, into); err != nil {
+	if err != nil {
 		return fmt.Errorf("cut: %w", err)
 	}
 	into.copyMeta(f)
 	return nil
 }
 
-// framed copies part of f onto black.
-func (f *Frame) framed(part image.Rectangle) *Frame {
-	out := &Frame{Pixels: make([]byte, 3*part.Dx()*part.Dy()), Width: part.Dx(), Height: part.Dy()}
-	inner := part.Intersect(f.all())
-	for y := inner.Min.Y; y < inner.Max.Y; y++ {
-		copy(out.Pixels[3*((y-part.Min.Y)*out.Width+inner.Min.X-part.Min.X):],
-			f.Pixels[3*(y*f.Width+inner.Min.X):3*(y*f.Width+inner.Max.X)])
+// shrinkFramed is shrink of part, of which only inner lies within f.
+func (f *Frame) shrinkFramed(part, inner image.Rectangle, width, height int, into *Frame) error {
+	from, err := borrow(f)
+	if err != nil {
+		return err
 	}
-	return out
+	defer from.Close()
+	seen := from.Region(inner)
+	defer seen.Close()
+	framed := gocv.NewMat()
+	defer framed.Close()
+	err = gocv.CopyMakeBorder(seen, &framed, inner.Min.Y-part.Min.Y, part.Max.Y-inner.Max.Y,
+		inner.Min.X-part.Min.X, part.Max.X-inner.Max.X, gocv.BorderConstant, color.RGBA{})
+	if err != nil {
+		return err
+	}
+	return shrinkTo(framed, width, height, into)
 }

@@ -102,18 +102,30 @@ func (f *Frame) shrink(part image.Rectangle, width, height int, into *Frame) err
 	}
 	defer from.Close()
 	source := from.Region(part)
-	defer func() { source.Close() }()
+	defer source.Close()
+	return shrinkTo(source, width, height, into)
+}
+
+// shrinkTo is shrink of a whole picture of OpenCV's, which stays the caller's.
+func shrinkTo(whole gocv.Mat, width, height int, into *Frame) error {
+	source := whole
+	var halves []gocv.Mat
+	defer func() {
+		for _, m := range halves {
+			m.Close()
+		}
+	}()
 	for source.Cols() >= 2*width && source.Rows() >= 2*height {
 		half := image.Pt(source.Cols()/2, source.Rows()/2)
 		if half == image.Pt(width, height) {
 			break
 		}
 		next, err := halve(source, half)
-		source.Close()
-		source = next
+		halves = append(halves, next)
 		if err != nil {
 			return err
 		}
+		source = next
 	}
 	return fill(into, width, height, func(to *gocv.Mat) error {
 		interpolation := gocv.InterpolationLinear

@@ -134,13 +134,14 @@ func (d *Detector) close() error {
 
 // letterbox paints img, stretched to w×h, at (left, top) of a black square.
 func letterbox(img Image, w, h, left, top, size int, canvas planes) {
-	for _, plane := range canvas {
-		clear(plane)
+	if w < size || h < size {
+		for _, plane := range canvas {
+			clear(plane)
+		}
 	}
 	if img.Width != w || img.Height != h {
-		scaled := planes{make([]float32, w*h), make([]float32, w*h), make([]float32, w*h)}
-		shrink := float64(img.Width) / float64(w)
-		sample(img, cut(Box{Width: float64(img.Width), Height: float64(img.Height)}, w, h), w, h, tapsFor(shrink), true, scaled)
+		scaled := bgr(make([]float32, 3*w*h))
+		stretch(img, Box{Width: float64(img.Width), Height: float64(img.Height)}, w, h, scaled)
 		for c, plane := range canvas {
 			for y := range h {
 				copy(plane[(top+y)*size+left:], scaled[c][y*w:(y+1)*w])
@@ -152,8 +153,8 @@ func letterbox(img Image, w, h, left, top, size int, canvas planes) {
 		row := img.Pixels[3*y*w : 3*(y+1)*w]
 		at := (top+y)*size + left
 		b, g, r := canvas[0][at:at+w], canvas[1][at:at+w], canvas[2][at:at+w]
-		for x := range w {
-			px := row[3*x : 3*x+3 : 3*x+3]
+		for x := range b {
+			px := row[3*x:][:3:3]
 			b[x], g[x], r[x] = float32(px[0]), float32(px[1]), float32(px[2])
 		}
 	}

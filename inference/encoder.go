@@ -62,10 +62,12 @@ func (e *Encoder) Embed(p Picture, points [5]Point, m *Meter) (Embedding, error)
 		return Embedding{}, err
 	}
 	var sum Embedding
+	face := make([]float32, 3*AlignedSize*AlignedSize)
+	warp(img, to, AlignedSize, AlignedSize, rgb(face))
 	for _, mirror := range [2]bool{false, true} {
 		err := e.pool.run(m,
 			func(r *onnx.Runner) {
-				sample(img, to, AlignedSize, AlignedSize, 1, false, rgb(r.Input(0)))
+				copy(r.Input(0), face)
 				if mirror {
 					flip(r.Input(0), AlignedSize)
 				}

@@ -106,8 +106,16 @@ func (e *Engine) load(name string) (*onnx.Session, models.Entry, error) {
 		outputs = append(outputs, out.Name)
 	}
 	session, err := e.session(model, outputs)
-	return session, model.Entry, err
+	entry, size := model.Entry, len(model.ONNX)
+	model = nil // the session has its own copy of the weights
+	if size > large {
+		e.env.GiveBack()
+	}
+	return session, entry, err
 }
+
+// large is the size of a model, in bytes, whose copies are worth giving back at once.
+const large = 16 << 20
 
 // session makes a session of a verified model that gives the named outputs.
 func (e *Engine) session(model *models.Model, outputs []string) (*onnx.Session, error) {

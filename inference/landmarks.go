@@ -42,7 +42,7 @@ func (l *Landmarks) Outline(img Image, box Box, m *Meter) ([LandmarkCount]Point,
 func grey(img Image, crop Box, size int, out []float32) {
 	scratch := make([]float32, 3*size*size)
 	p := bgr(scratch)
-	sample(img, cut(crop, size, size), size, size, 1, true, p)
+	stretch(img, crop, size, size, p)
 	for i := range out {
 		out[i] = (0.114*p[0][i] + 0.587*p[1][i] + 0.299*p[2][i]) / 256
 	}

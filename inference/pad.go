@@ -37,7 +37,7 @@ func (p *PAD) Examine(img Image, box Box, m *Meter) (Presentation, error) {
 	var out Presentation
 	err := p.pool.run(m,
 		func(r *onnx.Runner) {
-			sample(img, cut(crop, padSize, padSize), padSize, padSize, 1, true, bgr(r.Input(0)))
+			stretch(img, crop, padSize, padSize, bgr(r.Input(0)))
 		},
 		func(r *onnx.Runner) {
 			q := softmax(r.Output(0))

@@ -46,16 +46,32 @@ func (m Image) Cut(x, y, partWidth, partHeight, width, height int) (Image, error
 	return m.resampled(Box{float64(x), float64(y), float64(partWidth), float64(partHeight)}, width, height, false), nil
 }
 
-// resampled brings a part of the image to size.
+// resampled brings a part of the image to size: each output averages the pixels
+// that it covers, at least a bilinear sample. Outside the image it is black, or
+// its edge where that is to be repeated.
 func (m Image) resampled(part Box, width, height int, repeat bool) Image {
-	values := make([]float32, 3*width*height)
-	p := bgr(values)
-	taps := tapsFor(max(part.Width/float64(width), part.Height/float64(height)))
-	sample(m, cut(part, width, height), width, height, taps, repeat, p)
+	stepX, stepY := part.Width/float64(width), part.Height/float64(height)
+	taps := min(max(int(max(stepX, stepY)+0.5), 1), 16) // a side
+	values := make([]float32, 3*width*height*taps*taps)
+	fine := bgr(values)
+	if repeat {
+		stretch(m, part, width*taps, height*taps, fine)
+	} else {
+		fx, fy := stepX/float64(taps), stepY/float64(taps)
+		warp(m, affine{a: fx, c: part.X + fx/2 - 0.5, e: fy, f: part.Y + fy/2 - 0.5}, width*taps, height*taps, fine)
+	}
 	out := Image{Pixels: make([]byte, 3*width*height), Width: width, Height: height}
-	for i := range width * height {
-		for c := range p {
-			out.Pixels[3*i+c] = byte(p[c][i] + 0.5)
+	for y := range height {
+		for x := range width {
+			for c := range fine {
+				var sum float32
+				for v := range taps {
+					for _, value := range fine[c][((y*taps+v)*width+x)*taps:][:taps] {
+						sum += value
+					}
+				}
+				out.Pixels[3*(y*width+x)+c] = byte(sum/float32(taps*taps) + 0.5)
+			}
 		}
 	}
 	return out

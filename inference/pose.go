@@ -31,10 +31,11 @@ func (p *HeadPose) Estimate(img Image, box Box, m *Meter) (Pose, error) {
 	err := p.pool.run(m,
 		func(r *onnx.Runner) {
 			in := rgb(r.Input(0))
-			sample(img, cut(crop, poseSize, poseSize), poseSize, poseSize, 1, true, in)
+			stretch(img, crop, poseSize, poseSize, in)
 			for c, norm := range [3][2]float32{{0.406, 0.225}, {0.456, 0.224}, {0.485, 0.229}} { // blue, green, red
+				scale, shift := 1/(255*norm[1]), -norm[0]/norm[1]
 				for i, v := range in[c] {
-					in[c][i] = (v/255 - norm[0]) / norm[1]
+					in[c][i] = v*scale + shift
 				}
 			}
 		},
