@@ -1,0 +1,45 @@
+//go:build e2e
+
+package e2e
+
+import "testing"
+
+func TestAccountIsVerifiedAgainstWhatWasEnrolled(t *testing.T) {
+	t.Parallel()
+	a := pictures(t)
+	d := newDevice(t, "")
+	d.start()
+	const account = "DE02-1203-0000"
+	genuine, impostor, print := d.file("genuine.jpg", a.genuine), d.file("impostor.jpg", a.impostor), d.file("print.jpg", a.print)
+
+	d.run("verify", "--selfie", genuine, "--account", account).want(t, 2, "account")
+	d.run("enroll", "--selfie", print, "--account", account).want(t, 1, "NOT ENROLLED", "liveness", "false")
+	d.run("verify", "--selfie", genuine, "--account", account).want(t, 2, "account")
+	if s := d.stats(); s.Queued != 0 {
+		t.Errorf("outbox stats: %+v, want nothing recorded yet", s)
+	}
+
+	d.run("enroll", "--selfie", genuine, "--account", account).want(t, 0, "ENROLLED", account)
+	for _, person := range []struct {
+		selfie, status, result string
+		code                   int
+	}{{genuine, "approved", "true", 0}, {impostor, "rejected", "false", 1}, {print, "rejected", "true", 1}} {
+		r := d.run("verify", "--selfie", person.selfie, "--account", account, "--json")
+		r.want(t, person.code)
+		v := parse[verification](t, r.stdout)
+		match := ""
+		for _, c := range v.Checks {
+			if c.Name == "face_match" {
+				match = c.Result
+			}
+		}
+		if v.Status != person.status || match != person.result {
+			t.Errorf("verify --selfie %s --account: %s, face_match %s, want %s, %s", person.selfie, v.Status, match, person.status, person.result)
+		}
+	}
+	d.run("verify", "--selfie", genuine, "--account", "another").want(t, 2, "account")
+	if s := d.stats(); s.Queued != 4 {
+		t.Errorf("outbox stats: %+v, want the enrolment and three verifications", s)
+	}
+	secrets(t, d, account, "another")
+}
