@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/edgeverify/edgeverify/agent/examine"
 	"github.com/edgeverify/edgeverify/agent/verify"
@@ -136,19 +137,25 @@ func (r VerifyRequest) request() (verify.Request, error) {
 // reference. It also says which camera was used.
 func (d *Device) gather(ctx context.Context, r VerifyRequest) (examine.Request, *capture.Identity, error) {
 	var out examine.Request
+	var selfie *capture.Frame
+	var decoding errgroup.Group
 	for _, image := range []struct {
 		name string
 		data []byte
 		to   **capture.Frame
-	}{{"document_front", r.DocumentFront, &out.DocumentFront}, {"document_back", r.DocumentBack, &out.DocumentBack}} {
+	}{{"selfie", r.Selfie, &selfie}, {"document_front", r.DocumentFront, &out.DocumentFront}, {"document_back", r.DocumentBack, &out.DocumentBack}} {
 		if len(image.data) == 0 {
 			continue
 		}
-		frame, err := capture.Decode(image.data, capture.Limits{})
-		if err != nil {
-			return out, nil, fmt.Errorf("%w: %s: %w", ErrRequest, image.name, err)
-		}
-		*image.to = frame
+		decoding.Go(func() (err error) {
+			if *image.to, err = capture.Decode(image.data, capture.Limits{}); err != nil {
+				return fmt.Errorf("%w: %s: %w", ErrRequest, image.name, err)
+			}
+			return nil
+		})
+	}
+	if err := decoding.Wait(); err != nil {
+		return out, nil, err
 	}
 	if r.Account != "" {
 		reference, err := d.vault.Reference(ctx, r.Account)
@@ -168,11 +175,7 @@ func (d *Device) gather(ctx context.Context, r VerifyRequest) (examine.Request, 
 		out.Probe = frames
 		return out, &frames[0].Source, nil
 	}
-	frame, err := capture.Decode(r.Selfie, capture.Limits{})
-	if err != nil {
-		return out, nil, fmt.Errorf("%w: selfie: %w", ErrRequest, err)
-	}
-	out.Probe = []*capture.Frame{frame}
+	out.Probe = []*capture.Frame{selfie}
 	return out, nil, nil
 }
 

@@ -73,8 +73,9 @@ func (e *examination) readProbe(ctx context.Context) (probeReading, error) {
 			}
 		}
 		if e.wants(verify.Quality) {
-			best.quality.Findings, err = e.turned(best, &judging)
-			out.quality = []verify.ImageQuality{best.quality}
+			q := best.quality
+			q.Findings, err = e.turned(best, &judging)
+			out.quality = []verify.ImageQuality{q}
 		}
 		return err
 	})

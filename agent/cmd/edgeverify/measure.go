@@ -88,10 +88,12 @@ func evalFaces(g *globals) *cobra.Command {
 
 func evalPAD(g *globals) *cobra.Command {
 	var labels string
+	var items bool
 	cmd := &cobra.Command{Use: "pad", Short: "Error rates of presentation attack detection", Args: cobra.NoArgs}
 	list(cmd, &labels, "labels", "CSV `file` with the columns file, label, attack and optionally subject")
+	cmd.Flags().BoolVar(&items, "items", false, "list every item as well")
 	cmd.RunE = measured(g, func(cmd *cobra.Command, w *agent.Workbench, progress func(done, total int)) (report, error) {
-		return measure.PAD(cmd.Context(), w.Examiner, w.Judge, labels, measure.PADOptions{Progress: progress})
+		return measure.PAD(cmd.Context(), w.Examiner, w.Judge, labels, measure.PADOptions{Items: items, Progress: progress})
 	})
 	return cmd
 }
