@@ -160,6 +160,7 @@ func TestCameraThatFailsGivesNoOutcomeButAnError(t *testing.T) {
 	gone.Close()
 	for _, failing := range []struct{ name, source, reason string }{
 		{"no camera there", gone.URL, "camera_lost"},
+		{"a camera that takes the call and says nothing", newCamera(t, nil, 0).URL, "camera_lost"},
 		{"ends after three pictures", newCamera(t, ends, endless).URL, "camera_lost"},
 		{"silent after three pictures", newCamera(t, func(i int) []byte { return frames[i] }, 3).URL, "camera_lost"},
 		{"one picture again and again", newCamera(t, still(a.genuine), endless).URL, "camera_frozen"},

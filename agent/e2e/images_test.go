@@ -64,6 +64,35 @@ func TestImageThatBreaksARuleIsRefusedByNameAndLeavesNothing(t *testing.T) {
 	}
 }
 
+// The largest pictures allowed, all three at once and two people at a time.
+func TestLargestPicturesKeepMemoryBounded(t *testing.T) {
+	t.Parallel()
+	const side, perPixel, atOnce = 7071, 12, 2 // pixels, bytes that decoding may take, verifications
+	large, err := encode(image.NewGray(image.Rect(0, 0, side, side)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDevice(t, "")
+	daemon := d.start()
+	ends := make(chan answered, atOnce)
+	for range atOnce {
+		go func() {
+			v, err := d.verify(request{Selfie: large, DocumentFront: large, DocumentBack: large})
+			ends <- answered{v, err}
+		}()
+	}
+	for range atOnce {
+		if e := <-ends; e.err != nil || e.verification.Status != "double_check" {
+			t.Errorf("POST /verify with black pictures of %d×%[1]d: %q, %v, want double_check", side, e.verification.Status, e.err)
+		}
+	}
+	most := peak(t, daemon)
+	t.Logf("most memory of the daemon: %d MiB for two times three pictures of %d×%[2]d", most, side)
+	if limit := 3 * atOnce * perPixel * side * side >> 20; most > limit {
+		t.Errorf("the daemon took up to %d MiB, want less than %d", most, limit)
+	}
+}
+
 func TestImagesOfEveryMakeGiveTheSameDecision(t *testing.T) {
 	t.Parallel()
 	a := pictures(t)
