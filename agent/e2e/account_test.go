@@ -2,13 +2,19 @@
 
 package e2e
 
-import "testing"
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+)
 
 func TestAccountIsVerifiedAgainstWhatWasEnrolled(t *testing.T) {
 	t.Parallel()
 	a := pictures(t)
 	d := newDevice(t, "")
-	d.start()
+	daemon := d.start()
 	const account = "DE02-1203-0000"
 	genuine, impostor, print := d.file("genuine.jpg", a.genuine), d.file("impostor.jpg", a.impostor), d.file("print.jpg", a.print)
 
@@ -41,5 +47,24 @@ func TestAccountIsVerifiedAgainstWhatWasEnrolled(t *testing.T) {
 	if s := d.stats(); s.Queued != 4 {
 		t.Errorf("outbox stats: %+v, want the enrolment and three verifications", s)
 	}
+	d.run("outbox", "ls").want(t, 0, "enrolment", "verification")
 	secrets(t, d, account, "another")
+
+	// Nor is any of it to be found on the disk of a device that is carried off.
+	daemon.kill()
+	err := filepath.WalkDir(d.data, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		for _, word := range []string{account, "another", surname, number, "face_match", "approved", "rejected"} {
+			if bytes.Contains(content, []byte(word)) {
+				t.Errorf("%s holds %q in clear", path, word)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"image"
 	"image/color"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -204,5 +206,43 @@ func TestSourceThatIsNoneIsAUsageError(t *testing.T) {
 	}
 	if s := d.stats(); s.Queued != 0 {
 		t.Errorf("outbox stats: %+v, want nothing recorded", s)
+	}
+}
+
+func TestPasswordOfAStreamIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	const password = "open-sesame"
+	d := newDevice(t, inAHurry)
+	d.start()
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	for _, source := range []string{
+		strings.Replace(gone.URL, "http://", "http://clerk:"+password+"@", 1),
+		gone.URL + "/video?token=" + password,
+		"ftp://clerk:" + password + "@example.org/x",
+	} {
+		r := d.run("verify", "--camera", source)
+		r.want(t, 2)
+		if strings.Contains(r.stdout+r.stderr, password) {
+			t.Errorf("%v\nwant no password in the output", r)
+		}
+	}
+	secrets(t, d, password)
+}
+
+// What reads the log reads JSON lines; the libraries below must not speak into it.
+func TestLogOfADaemonWhoseCameraFailsIsJSONLines(t *testing.T) {
+	t.Parallel()
+	d := newDevice(t, inAHurry)
+	daemon := d.start()
+	gone := httptest.NewServer(http.NotFoundHandler())
+	look(d, gone.URL, 2)
+	gone.Close()
+	look(d, gone.URL, 2)
+	look(d, newCamera(t, func(i int) []byte { return []byte("no picture") }, 5).URL, 2)
+	for text := range strings.Lines(daemon.output(t)) {
+		if !json.Valid([]byte(text)) {
+			t.Errorf("a line of the log is no JSON: %s", text)
+		}
 	}
 }

@@ -71,6 +71,8 @@ func TestUsageErrorsExitWith2AndRecordNothing(t *testing.T) {
 		{"document-front", []string{"verify", "--selfie", selfie, "--document-front", front, "--account", "4711"}},
 		{"no-such-file.jpg", []string{"verify", "--selfie", "no-such-file.jpg"}},
 		{"verfy", []string{"verfy", "--selfie", selfie}},
+		{"verfy", []string{"models", "verfy"}},
+		{"lss", []string{"outbox", "lss"}},
 		{"account", []string{"enroll", "--selfie", selfie}},
 		{`"x" is no sequence number`, []string{"outbox", "show", "x"}},
 		{"--log", []string{"--log", "loud", "outbox", "stats"}},
