@@ -6,18 +6,17 @@ MAKEFLAGS += --no-print-directory
 # OpenCV as Debian 12 has it. gocv would link all 52 modules, which load 366 libraries and cost
 # 0.35 s and 115 MB before main. Those named here load 247 and cost 0.12 s and 76 MB: 0.10 s by
 # imgcodecs, which brings GDAL, and 0.05 s by videoio, which brings FFmpeg and GStreamer.
-TAGS     := gocv_specific_modules,gocv_videoio,gocv_calib3d,customenv
+TAGS     := gocv_specific_modules,gocv_videoio,customenv
 CXXFLAGS := -std=c++11 -DNDEBUG -O2
 CPPFLAGS := -I/usr/include/opencv4
-LDFLAGS  := -lopencv_calib3d -lopencv_videoio -lopencv_imgcodecs -lopencv_imgproc -lopencv_core
+LDFLAGS  := -lopencv_videoio -lopencv_imgcodecs -lopencv_imgproc -lopencv_core
 
-# What go needs; flags of the caller's environment stay.
-ifeq (,$(findstring $(TAGS),$(GOFLAGS)))
-GOFLAGS      := $(strip $(GOFLAGS) -tags=$(TAGS))
-CGO_CXXFLAGS := $(strip $(CGO_CXXFLAGS) $(CXXFLAGS))
-CGO_CPPFLAGS := $(strip $(CGO_CPPFLAGS) $(CPPFLAGS))
-CGO_LDFLAGS  := $(strip $(CGO_LDFLAGS) $(LDFLAGS))
-endif
+# What go needs, added to what the caller's environment has.
+with = $(strip $(1) $(if $(findstring $(2),$(1)),,$(2)))
+GOFLAGS      := $(call with,$(GOFLAGS),-tags=$(TAGS))
+CGO_CXXFLAGS := $(call with,$(CGO_CXXFLAGS),$(CXXFLAGS))
+CGO_CPPFLAGS := $(call with,$(CGO_CPPFLAGS),$(CPPFLAGS))
+CGO_LDFLAGS  := $(call with,$(CGO_LDFLAGS),$(LDFLAGS))
 EDGEVERIFY_MODELS ?= $(CURDIR)/.cache/models
 exported := GOFLAGS CGO_CXXFLAGS CGO_CPPFLAGS CGO_LDFLAGS EDGEVERIFY_MODELS
 export $(exported)

@@ -30,7 +30,7 @@ func testConfig(t testing.TB) Config {
 	return c
 }
 
-func testBuild() Build { return Build{Version: "test"} }
+func testBuild() Build { return Build{Version: "test", Time: time.Now().Add(-time.Hour)} }
 
 // testDevice opens a device for the test.
 func testDevice(t testing.TB, c Config) *Device {
@@ -165,6 +165,8 @@ func TestRequestsThatCannotBeCarriedOutLeaveNoTrace(t *testing.T) {
 		"nobody":           {VerifyRequest{DocumentFront: p.front}, "picture of the person"},
 		"two people":       {VerifyRequest{Selfie: p.holder, Camera: "camera:0"}, "either"},
 		"unknown check":    {VerifyRequest{Selfie: p.holder, Checks: []string{"mood"}}, "mood"},
+		"unknown country":  {VerifyRequest{Selfie: p.holder, Country: "QQ"}, "QQ"},
+		"unknown class":    {VerifyRequest{Selfie: p.holder, DocumentType: "napkin"}, "napkin"},
 		"back alone":       {VerifyRequest{Selfie: p.holder, DocumentBack: p.front}, "front"},
 		"two references":   {VerifyRequest{Selfie: p.holder, DocumentFront: p.front, Account: "1"}, "both"},
 		"unknown account":  {VerifyRequest{Selfie: p.holder, Account: "nobody"}, "account"},
@@ -359,4 +361,17 @@ func TestTheDaemonStopsWithinTwoSeconds(t *testing.T) {
 		t.Logf("stopped in %v", took)
 	}
 	client.http.CloseIdleConnections()
+}
+
+func TestCountriesAreUnderstoodByTwoAndThreeLetters(t *testing.T) {
+	for given, want := range map[string]string{"": "", "DE": "DEU", "deu": "DEU", "FRA": "FRA", "GB": "GBR"} {
+		if got, err := countryCode(given); err != nil || got != want {
+			t.Errorf("countryCode(%q): got %q, %v, want %q", given, got, err, want)
+		}
+	}
+	for _, given := range []string{"Germany", "001", "XX-", "EU4"} {
+		if got, err := countryCode(given); err == nil {
+			t.Errorf("countryCode(%q): got %q, want an error", given, got)
+		}
+	}
 }

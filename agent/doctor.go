@@ -5,9 +5,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -30,26 +32,34 @@ type Finding struct {
 	Advice string `json:"advice,omitempty"`
 }
 
-// Doctor looks at every part of a device without changing anything, whether
-// or not the daemon runs.
-func Doctor(ctx context.Context, c Config, build Build) []Finding {
-	return []Finding{
-		finding("models", "run `make setup`, or install the edgeverify package again", func() (string, error) { return doctorModels(c) }),
-		finding("runtime", "run `make setup`, or install the edgeverify package again", func() (string, error) { return doctorRuntime(c) }),
-		finding("data folder", "stop the other process, or repair the disk", func() (string, error) { return doctorData(ctx, c, build) }),
-		finding("clock", "set the clock, or let a time service do it", func() (string, error) { return doctorClock(c, build) }),
-		finding("disk", "make room: out of service begins where an outcome cannot be kept", func() (string, error) { return doctorDisk(c) }),
-		finding("camera", "plug the camera in, or name another in camera.source", func() (string, error) { return doctorCamera(ctx, c) }),
-		finding("uplink", "check the network, uplink.url and the certificates; records wait meanwhile", func() (string, error) { return doctorUplink(ctx, c) }),
+// Doctor looks at one part of a device after the other, whether or not the
+// daemon runs. It makes nothing that is not there yet.
+func Doctor(ctx context.Context, c Config, build Build) iter.Seq[Finding] {
+	parts := []struct {
+		name, advice string
+		look         func() (string, error)
+	}{
+		{"models", "run `make setup`, or install the edgeverify package again", func() (string, error) { return doctorModels(c) }},
+		{"runtime", "run `make setup`, or install the edgeverify package again", func() (string, error) { return doctorRuntime(c) }},
+		{"keys", "put the keys back from your backup; without them the data folder cannot be read", func() (string, error) { return doctorKeys(c) }},
+		{"data", "stop the other process, or repair the disk", func() (string, error) { return doctorData(ctx, c, build) }},
+		{"clock", "set the clock, or let a time service do it", func() (string, error) { return doctorClock(c, build) }},
+		{"disk", "make room: out of service begins where an outcome cannot be kept", func() (string, error) { return doctorDisk(c) }},
+		{"camera", "plug the camera in, or name another in camera.source", func() (string, error) { return doctorCamera(ctx, c) }},
+		{"uplink", "check the network, uplink.url and the certificates; records wait meanwhile", func() (string, error) { return doctorUplink(ctx, c) }},
 	}
-}
-
-func finding(part, advice string, look func() (string, error)) Finding {
-	detail, err := look()
-	if err != nil {
-		return Finding{Part: part, Detail: err.Error(), Advice: advice}
+	return func(yield func(Finding) bool) {
+		for _, p := range parts {
+			f := Finding{Part: p.name, Fine: true}
+			var err error
+			if f.Detail, err = p.look(); err != nil {
+				f = Finding{Part: p.name, Detail: err.Error(), Advice: p.advice}
+			}
+			if !yield(f) {
+				return
+			}
+		}
 	}
-	return Finding{Part: part, Fine: true, Detail: detail}
 }
 
 func doctorModels(c Config) (string, error) {
@@ -63,7 +73,8 @@ func doctorModels(c Config) (string, error) {
 	return fmt.Sprintf("%d models in %s are what the manifest says", len(store.Manifest().Models), store.Dir()), nil
 }
 
-func doctorRuntime(c Config) (string, error) {
+// doctorRuntime computes the golden vector of every model on this processor.
+func doctorRuntime(c Config) (_ string, err error) {
 	store, err := models.Open(c.Models)
 	if err != nil {
 		return "", err
@@ -72,8 +83,24 @@ func doctorRuntime(c Config) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	version := engine.RuntimeVersion()
-	return "ONNX Runtime " + version, engine.Close()
+	defer func() { err = errors.Join(err, engine.Close()) }()
+	var faults []error
+	for _, m := range store.Manifest().Models {
+		faults = append(faults, engine.SelfTest(m.Name))
+	}
+	return "ONNX Runtime " + engine.RuntimeVersion() + " computes every golden vector", errors.Join(faults...)
+}
+
+func doctorKeys(c Config) (string, error) {
+	folder := filepath.Join(c.Data, "keys")
+	if _, err := os.Stat(folder); errors.Is(err, os.ErrNotExist) {
+		return "none yet: the first command makes them", nil
+	}
+	keys, err := identity.Open(folder)
+	if err != nil {
+		return "", err
+	}
+	return "device " + keys.Device() + ", assurance " + keys.Assurance(), nil
 }
 
 // doctorData asks the daemon, and opens the folder itself where none runs.
@@ -83,6 +110,9 @@ func doctorData(ctx context.Context, c Config, build Build) (_ string, err error
 			return "", fmt.Errorf("the daemon says %s: %v", h.State, h.Faults)
 		}
 		return fmt.Sprintf("the daemon runs; %d records wait", h.Outbox.Queued), nil
+	}
+	if _, err := os.Stat(c.Data); errors.Is(err, os.ErrNotExist) {
+		return c.Data + " is not there yet: the first command makes it", nil
 	}
 	d, err := Open(ctx, c, build, slog.New(slog.DiscardHandler))
 	if err != nil {

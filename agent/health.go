@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/edgeverify/edgeverify/firmware/identity"
 	"github.com/edgeverify/edgeverify/sync/uplink"
 )
 
@@ -50,8 +51,8 @@ func (d *Device) Health(ctx context.Context) Health {
 	}
 	if now, err := d.clock.Now(); err != nil {
 		fault(Degraded, err.Error())
-	} else {
-		h.Clock = now.Quality.String()
+	} else if h.Clock = now.Quality.String(); now.Quality == identity.Unset {
+		fault(Degraded, "the clock cannot be believed: ages and expiry dates stay unknown")
 	}
 	stats, err := d.outboxStats(ctx)
 	h.Outbox = stats

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/text/language"
 
 	"github.com/edgeverify/edgeverify/agent/examine"
 	"github.com/edgeverify/edgeverify/agent/verify"
@@ -99,7 +100,11 @@ func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
 // request is the domain's view of what was asked and given.
 func (r VerifyRequest) request() (verify.Request, error) {
-	out := verify.Request{Country: r.Country, DocumentClass: r.DocumentType}
+	country, err := countryCode(r.Country)
+	if err != nil {
+		return verify.Request{}, fmt.Errorf("%w: %w", ErrRequest, err)
+	}
+	out := verify.Request{Country: country, DocumentClass: r.DocumentType}
 	if r.Checks != nil {
 		out.Checks = []verify.CheckName{}
 	}
@@ -131,6 +136,19 @@ func (r VerifyRequest) request() (verify.Request, error) {
 		}
 	}
 	return out, nil
+}
+
+// countryCode is the alpha-3 code of a country given by two or three letters of
+// ISO 3166-1, or empty.
+func countryCode(given string) (string, error) {
+	if given == "" {
+		return "", nil
+	}
+	region, err := language.ParseRegion(given)
+	if err != nil || !region.IsCountry() || len(given) > 3 {
+		return "", fmt.Errorf("country %q is no code of ISO 3166-1", given)
+	}
+	return region.ISO3(), nil
 }
 
 // gather decodes the images, takes frames from the camera and fetches the

@@ -1,6 +1,11 @@
 package verify
 
-import "slices"
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // An Input is one thing that the caller gave.
 type Input string
@@ -30,14 +35,34 @@ type Request struct {
 	Inputs []Input `json:"inputs"`
 }
 
-// Validate refuses names that are not part of the domain.
-func (r Request) Validate() error {
-	for _, name := range r.Checks {
-		if _, err := ParseCheckName(string(name)); err != nil {
-			return err
-		}
+// DocumentClasses returns the classes that a document can be announced as and
+// recognised as.
+func DocumentClasses() []string {
+	return []string{
+		"passport", "id_card", "driving_licence", "residence_permit", "visa",
+		"proof_of_address", "other_card", "other_document",
 	}
-	return nil
+}
+
+// Validate refuses names that are not part of the domain, all of them at once.
+func (r Request) Validate() error {
+	var faults []error
+	for _, name := range r.Checks {
+		_, err := ParseCheckName(string(name))
+		faults = append(faults, err)
+	}
+	if r.DocumentClass != "" && !slices.Contains(DocumentClasses(), r.DocumentClass) {
+		faults = append(faults, fmt.Errorf("document class %q: %w; known are %s", r.DocumentClass, ErrUnknownName, strings.Join(DocumentClasses(), " ")))
+	}
+	if r.Country != "" && !alpha3(r.Country) {
+		faults = append(faults, fmt.Errorf("country %q: %w; three capital letters of ISO 3166-1 are wanted", r.Country, ErrUnknownName))
+	}
+	return errors.Join(faults...)
+}
+
+// alpha3 reports whether a code has the form of ISO 3166-1 alpha-3.
+func alpha3(code string) bool {
+	return len(code) == 3 && strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
 }
 
 // Requested returns the checks that a verification must pass: what the policy

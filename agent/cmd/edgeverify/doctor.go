@@ -16,18 +16,16 @@ func doctorCommand(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			findings := agent.Doctor(cmd.Context(), c, build())
-			fine := true
-			for _, f := range findings {
-				fine = fine && f.Fine
+			fine, findings := true, []agent.Finding{}
+			for f := range agent.Doctor(cmd.Context(), c, build()) {
+				fine, findings = fine && f.Fine, append(findings, f)
+				if !g.json {
+					printFinding(cmd, f)
+				}
 			}
 			if g.json {
 				if err := printJSON(cmd.OutOrStdout(), findings); err != nil {
 					return err
-				}
-			} else {
-				for _, f := range findings {
-					printFinding(cmd, f)
 				}
 			}
 			if !fine {

@@ -52,6 +52,6 @@ type exitCode struct{ code int }
 func (e *exitCode) Error() string { return "exit " + strconv.Itoa(e.code) }
 
 func build() agent.Build {
-	seconds, _ := strconv.ParseInt(built, 10, 64) // an unset time is the zero that checks nothing
+	seconds, _ := strconv.ParseInt(built, 10, 64) // a build that names no time cannot judge a clock
 	return agent.Build{Version: version, Time: time.Unix(seconds, 0)}
 }
