@@ -52,8 +52,9 @@ func aligned(p Picture, points [5]Point) (Image, affine, error) {
 		return img, to, nil
 	}
 	x0, y0, x1, y1 := to.bounds(AlignedSize)
-	x, y := int(math.Floor(x0))-n, int(math.Floor(y0))-n
-	w, h := (int(math.Ceil(x1-x0))+2*n)/n+1, (int(math.Ceil(y1-y0))+2*n)/n+1
+	// Even positions let a picture cut from its half.
+	x, y := even(x0)-2*n, even(y0)-2*n
+	w, h := even((x1-x0)/float64(n))+6, even((y1-y0)/float64(n))+6
 	img, err = p.Cut(x, y, w*n, h*n, w, h)
 	// A pixel of the reduced part stands at the middle of its n×n pixels.
 	k, dx, dy := 1/float64(n), float64(x)+float64(n-1)/2, float64(y)+float64(n-1)/2

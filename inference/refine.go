@@ -32,9 +32,10 @@ func (d *Detector) Refine(p Picture, face Face, m *Meter) ([5]Point, error) {
 	var sum [5]Point
 	looks := 0
 	for _, margin := range refineMargins() {
-		side := max(8, int(math.Round(max(face.Box.Width, face.Box.Height)*margin)))
-		x := int(math.Round(face.Box.X + face.Box.Width/2 - float64(side)/2))
-		y := int(math.Round(face.Box.Y + face.Box.Height/2 - float64(side)/2))
+		// Even positions let a picture cut from its half.
+		side := max(8, even(max(face.Box.Width, face.Box.Height)*margin))
+		x := even(face.Box.X + face.Box.Width/2 - float64(side)/2)
+		y := even(face.Box.Y + face.Box.Height/2 - float64(side)/2)
 		square, err := p.Cut(x, y, side, side, refineSize, refineSize)
 		if err != nil {
 			return face.Points, err
@@ -73,6 +74,9 @@ func (d *Detector) Refine(p Picture, face Face, m *Meter) ([5]Point, error) {
 	}
 	return sum, nil
 }
+
+// even is the even number next to v.
+func even(v float64) int { return 2 * int(math.Round(v/2)) }
 
 // confirmed are the points of the face that overlaps the known box most, seen
 // in the square as it is.

@@ -44,13 +44,14 @@ func (e *examination) readDocument(ctx context.Context) (portraitReading, error)
 	}
 	var meter inference.Meter
 	front := e.request.DocumentFront
-	faces, err := e.find(front, inference.DocumentSearches(), &meter)
+	seen := newPicture(front)
+	faces, err := e.find(seen, inference.DocumentSearches(), &meter)
 	if err != nil {
 		return out, err
 	}
 	out.faces = len(faces)
 	if len(faces) > 0 {
-		portrait := sight{frame: front, faces: 1, face: slices.MaxFunc(faces, func(a, b inference.Face) int {
+		portrait := sight{frame: front, picture: seen, faces: 1, face: slices.MaxFunc(faces, func(a, b inference.Face) int {
 			return cmp.Compare(a.Box.Area(), b.Box.Area())
 		})}
 		if e.wants(verify.Quality) {

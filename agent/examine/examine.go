@@ -130,6 +130,12 @@ func (e *examination) took(stage string, check verify.CheckName, start time.Time
 	}
 }
 
+// load gets a task with its model, whose loading is a stage of its own.
+func load[T any](e *examination, get func() (T, models.Entry, error)) (T, models.Entry, error) {
+	defer e.took("load", "", time.Now())
+	return get()
+}
+
 // conclude assembles the evidence from both readings.
 func (e *examination) conclude(probe probeReading, portrait portraitReading) *Examination {
 	out := &Examination{Probe: probe.described, Timings: e.timings, Run: max(probe.run, portrait.run)}

@@ -26,7 +26,8 @@ type probeReading struct {
 // sight is one frame with its main face.
 type sight struct {
 	frame   *capture.Frame
-	faces   int // that count; 0 means none
+	picture *picture // of frame
+	faces   int      // that count; 0 means none
 	face    inference.Face
 	quality verify.ImageQuality
 	sharp   float64
@@ -73,9 +74,7 @@ func (e *examination) readProbe(ctx context.Context) (probeReading, error) {
 			}
 		}
 		if e.wants(verify.Quality) {
-			q := best.quality
-			q.Findings, err = e.turned(best, &judging)
-			out.quality = []verify.ImageQuality{q}
+			out.quality, err = e.judged(best, &judging)
 		}
 		return err
 	})
@@ -103,11 +102,11 @@ func rank(a, b sight) int {
 
 // see finds the main face of a frame and measures the picture's quality.
 func (e *examination) see(frame *capture.Frame, m *inference.Meter) (sight, error) {
-	s := sight{frame: frame, quality: verify.ImageQuality{Input: verify.Selfie, Width: frame.Width, Height: frame.Height}}
+	s := sight{frame: frame, picture: newPicture(frame), quality: verify.ImageQuality{Input: verify.Selfie, Width: frame.Width, Height: frame.Height}}
 	if len(e.request.Probe) > 1 {
 		s.quality.Input = verify.SelfieFrames
 	}
-	faces, err := e.find(frame, inference.ProbeSearches(), m)
+	faces, err := e.find(s.picture, inference.ProbeSearches(), m)
 	if err != nil {
 		return s, err
 	}
@@ -121,23 +120,26 @@ func (e *examination) see(frame *capture.Frame, m *inference.Meter) (sight, erro
 		}
 	}
 	s.quality.Faces = s.faces
-	return s, e.assess(&s)
+	if len(e.request.Probe) > 1 { // the best frame is chosen by it
+		err = e.assess(&s)
+	}
+	return s, err
 }
 
 // find runs the detector over a frame.
-func (e *examination) find(frame *capture.Frame, searches []inference.Search, m *inference.Meter) ([]inference.Face, error) {
-	defer e.took("detect", "", time.Now())
-	detector, entry, err := e.examiner.engine.Detector()
+func (e *examination) find(p *picture, searches []inference.Search, m *inference.Meter) ([]inference.Face, error) {
+	detector, entry, err := load(e, e.examiner.engine.Detector)
 	if err != nil {
 		return nil, err
 	}
+	defer e.took("detect", "", time.Now())
 	e.used(entry)
-	return detector.Find(picture{frame}, searches, m)
+	return detector.Find(p, searches, m)
 }
 
 // describe encodes the main face of a sight; nil where there is none.
 func (e *examination) describe(s sight, check verify.CheckName, m *inference.Meter) (*Reference, string, error) {
-	encoder, entry, err := e.examiner.engine.Encoder()
+	encoder, entry, err := load(e, e.examiner.engine.Encoder)
 	if err != nil || s.faces == 0 {
 		return nil, entry.SHA256, err
 	}
@@ -147,7 +149,7 @@ func (e *examination) describe(s sight, check verify.CheckName, m *inference.Met
 	}
 	defer e.took("encode", check, time.Now())
 	e.used(entry)
-	v, err := encoder.Embed(picture{s.frame}, points, m)
+	v, err := encoder.Embed(s.picture, points, m)
 	if err != nil {
 		return nil, entry.SHA256, err
 	}
@@ -156,22 +158,22 @@ func (e *examination) describe(s sight, check verify.CheckName, m *inference.Met
 
 // refine measures the points of a sight's face again before it is described.
 func (e *examination) refine(s sight, check verify.CheckName, m *inference.Meter) ([5]inference.Point, error) {
-	defer e.took("refine", check, time.Now())
-	detector, _, err := e.examiner.engine.Detector()
+	detector, _, err := load(e, e.examiner.engine.Detector)
 	if err != nil {
 		return s.face.Points, err
 	}
-	return detector.Refine(picture{s.frame}, s.face, m)
+	defer e.took("refine", check, time.Now())
+	return detector.Refine(s.picture, s.face, m)
 }
 
 // presented runs presentation attack detection over every frame with a face
 // and takes the median of each probability.
 func (e *examination) presented(ctx context.Context, sights []sight, m *inference.Meter) (*verify.LivenessEvidence, error) {
-	defer e.took("pad", verify.Liveness, time.Now())
-	pad, entry, err := e.examiner.engine.PAD()
+	pad, entry, err := load(e, e.examiner.engine.PAD)
 	if err != nil {
 		return nil, err
 	}
+	defer e.took("pad", verify.Liveness, time.Now())
 	e.used(entry)
 	var bonaFide, print, screen []float64
 	out := &verify.LivenessEvidence{Strength: verify.Still, Model: entry.SHA256}

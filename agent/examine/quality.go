@@ -20,9 +20,6 @@ const (
 // assess measures the picture of a person: of the face where there is one,
 // of the whole picture otherwise.
 func (e *examination) assess(s *sight) error {
-	if !e.wants(verify.Quality) && len(e.request.Probe) < 2 {
-		return nil // nobody asks, and there is no best frame to choose
-	}
 	defer e.took("quality", verify.Quality, time.Now())
 	region, limits := capture.Region{}, capture.DefaultPictureLimits()
 	if s.faces > 0 {
@@ -34,6 +31,18 @@ func (e *examination) assess(s *sight) error {
 	}
 	s.sharp, s.quality.Findings = q.Sharpness, findings(q.Advice(limits))
 	return nil
+}
+
+// judged is the quality of the picture that describes the person.
+func (e *examination) judged(s sight, m *inference.Meter) ([]verify.ImageQuality, error) {
+	if len(e.request.Probe) == 1 {
+		if err := e.assess(&s); err != nil {
+			return nil, err
+		}
+	}
+	findings, err := e.turned(s, m)
+	s.quality.Findings = findings
+	return []verify.ImageQuality{s.quality}, err
 }
 
 // assessDocument measures a whole picture of a document.
@@ -62,11 +71,11 @@ func (e *examination) turned(s sight, m *inference.Meter) ([]verify.Reason, erro
 	if s.faces == 0 {
 		return s.quality.Findings, nil
 	}
-	defer e.took("pose", verify.Quality, time.Now())
-	head, entry, err := e.examiner.engine.HeadPose()
+	head, entry, err := load(e, e.examiner.engine.HeadPose)
 	if err != nil {
 		return nil, err
 	}
+	defer e.took("pose", verify.Quality, time.Now())
 	e.used(entry)
 	pose, err := head.Estimate(image(s.frame), s.face.Box, m)
 	if err != nil {
