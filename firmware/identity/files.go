@@ -21,6 +21,19 @@ func writeDurably(path string, content []byte) error {
 	if err := renameio.WriteFile(path, content, 0o600, renameio.WithTempDir(dir), renameio.IgnoreUmask()); err != nil {
 		return err
 	}
+	return syncDir(dir)
+}
+
+// renameDurably gives a file another name in its folder, also through a power
+// cut.
+func renameDurably(from, to string) error {
+	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(to))
+}
+
+func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

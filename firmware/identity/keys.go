@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -20,11 +21,13 @@ import (
 
 // Files of the folder. The marker says that keys were made here once: keys that
 // are missing beside it were lost, and new ones would be another device that
-// cannot open this one's data.
+// cannot open this one's data. It has another name while the keys are made, and
+// keys beside that name were never handed out.
 const (
 	signingFile = "signing.pem" // PKCS#8, Ed25519
 	dataFile    = "data.key"    // PEM, 32 random bytes
 	markerFile  = "device"      // the device's name
+	makingFile  = "device.new"  // the marker of keys that are being made
 	lockFile    = "keys.lock"
 )
 
@@ -57,9 +60,10 @@ type Keys struct {
 // Open reads the keys in dir. In a folder that never held any it makes them, so
 // that a power cut leaves all of them or a start that makes them again.
 //
-// It creates keys nowhere else: where the marker is present but a key is not,
-// it returns ErrKeysLost; a file that others may read gives ErrPermissions, one
-// that does not parse ErrCorrupt. Each error names the file.
+// It creates keys nowhere else: where the marker or one key is present but the
+// other is not, it returns ErrKeysLost; a file that others may read gives
+// ErrPermissions, one that does not parse ErrCorrupt. Each error names the file.
+// A lost marker is written again from the keys.
 func Open(dir string) (*Keys, error) {
 	k, err := open(dir)
 	if err != nil {
@@ -82,18 +86,57 @@ func open(dir string) (_ *Keys, err error) {
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
 
-	_, err = os.Lstat(filepath.Join(dir, markerFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		err = create(dir)
-	}
+	k, err := load(dir)
 	if err != nil {
 		return nil, err
 	}
-	return load(dir)
+	if err := checkMarker(dir, k.device); err != nil {
+		return nil, err
+	}
+	return k, nil
 }
 
-// create makes the keys and, last, the marker. Without a marker no key of the
-// folder was ever used, so that what an interrupted start left is replaced.
+// load reads the keys, after making them where there never were any.
+func load(dir string) (*Keys, error) {
+	known, err := held(dir)
+	if err != nil {
+		return nil, err
+	}
+	if !known {
+		if err := create(dir); err != nil {
+			return nil, err
+		}
+	}
+	return read(dir)
+}
+
+// held reports whether the folder holds, or held, keys that were handed out.
+func held(dir string) (bool, error) {
+	marked, err := exists(dir, markerFile)
+	if marked || err != nil {
+		return marked, err
+	}
+	// Without the marker, keys beside makingFile are what an interrupted first
+	// start left; without that too, the marker was lost.
+	making, err := exists(dir, makingFile)
+	if making || err != nil {
+		return false, err
+	}
+	return exists(dir, signingFile, dataFile)
+}
+
+// exists reports whether the folder has any of the files.
+func exists(dir string, names ...string) (bool, error) {
+	for _, name := range names {
+		if _, err := os.Lstat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
+// create makes the keys between writing the marker under another name and
+// giving it its own: an interrupted start is known by that name.
 func create(dir string) error {
 	_, signing, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -115,18 +158,19 @@ func create(dir string) error {
 		name    string
 		content []byte
 	}{
+		{makingFile, marker(deviceName(kid))},
 		{signingFile, pem.EncodeToMemory(&pem.Block{Type: signingBlock, Bytes: pkcs8})},
 		{dataFile, pem.EncodeToMemory(&pem.Block{Type: dataBlock, Bytes: data})},
-		{markerFile, []byte(deviceName(kid) + "\n")},
 	} {
 		if err := writeDurably(filepath.Join(dir, f.name), f.content); err != nil {
 			return err
 		}
 	}
-	return nil
+	return renameDurably(filepath.Join(dir, makingFile), filepath.Join(dir, markerFile))
 }
 
-func load(dir string) (*Keys, error) {
+// read reads the two keys; the marker has no part in it.
+func read(dir string) (*Keys, error) {
 	pkcs8, err := readBlock(filepath.Join(dir, signingFile), signingBlock)
 	if err != nil {
 		return nil, err
@@ -143,20 +187,34 @@ func load(dir string) (*Keys, error) {
 	if len(data) != dataKeySize {
 		return nil, fmt.Errorf("%w: %s holds %d bytes, want %d", ErrCorrupt, dataFile, len(data), dataKeySize)
 	}
-	marker, err := readPrivate(filepath.Join(dir, markerFile))
-	if err != nil {
-		return nil, err
-	}
 	kid, err := thumbprint(signing)
 	if err != nil {
 		return nil, err
 	}
-	device := deviceName(kid)
-	if string(marker) != device+"\n" {
-		return nil, fmt.Errorf("%w: %s names another device than %s", ErrCorrupt, markerFile, signingFile)
-	}
-	return &Keys{signer: Signer{key: signing, kid: kid}, data: data, device: device}, nil
+	return &Keys{signer: Signer{key: signing, kid: kid}, data: data, device: deviceName(kid)}, nil
 }
+
+// checkMarker holds the marker against the keys, and writes it where it was lost.
+func checkMarker(dir, device string) error {
+	path := filepath.Join(dir, markerFile)
+	present, err := exists(dir, markerFile)
+	if err != nil {
+		return err
+	}
+	if !present {
+		return writeDurably(path, marker(device))
+	}
+	raw, err := readPrivate(path)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(raw, marker(device)) {
+		return fmt.Errorf("%w: %s names another device than %s", ErrCorrupt, markerFile, signingFile)
+	}
+	return nil
+}
+
+func marker(device string) []byte { return []byte(device + "\n") }
 
 // readBlock returns the content of the only PEM block of a key file.
 func readBlock(path, kind string) ([]byte, error) {

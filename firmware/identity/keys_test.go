@@ -122,14 +122,70 @@ func TestLostKeyIsNeverMadeAnew(t *testing.T) {
 func TestInterruptedFirstStartIsMadeUpFor(t *testing.T) {
 	dir := keyDir(t)
 	open(t, dir)
-	// Power went before the marker, the last file, was written.
+	// Power went before the second key, and before the marker got its name.
+	if err := os.Rename(filepath.Join(dir, "device"), filepath.Join(dir, "device.new")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "data.key")); err != nil {
+		t.Fatal(err)
+	}
+	first := open(t, dir)
+	if second := open(t, dir); second.Device() != first.Device() {
+		t.Errorf("Open after an interrupted start = %s, then %s", first.Device(), second.Device())
+	}
+}
+
+func TestLostMarkerIsWrittenAgainFromTheKeys(t *testing.T) {
+	dir := keyDir(t)
+	before := open(t, dir)
+	sealed, err := sealer(t, before, "vault").Seal([]byte("x"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "device")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	after := open(t, dir)
+	if !after.Public().Equal(before.Public()) {
+		t.Errorf("Open without the marker = %s, want %s as before", after.Device(), before.Device())
+	}
+	if got, err := sealer(t, after, "vault").Open(sealed, nil); err != nil || string(got) != "x" {
+		t.Errorf("Open of what was sealed before = %q, %v, want x", got, err)
+	}
+	if raw, err := os.ReadFile(path); err != nil || string(raw) != before.Device()+"\n" {
+		t.Errorf("the marker holds %q, %v, want %s", raw, err, before.Device())
+	}
+}
+
+func TestOneKeyWithoutMarkerIsNeverReplaced(t *testing.T) {
+	for _, lost := range []string{"signing.pem", "data.key"} {
+		dir := keyDir(t)
+		open(t, dir)
+		for _, name := range []string{"device", lost} {
+			if err := os.Remove(filepath.Join(dir, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err := identity.Open(dir)
+		if !errors.Is(err, identity.ErrKeysLost) || !strings.Contains(err.Error(), lost) {
+			t.Errorf("Open without %s and the marker = %v, want ErrKeysLost naming it", lost, err)
+		}
+	}
+}
+
+func TestDamagedKeyWithoutMarkerIsNeverReplaced(t *testing.T) {
+	dir := keyDir(t)
+	open(t, dir)
 	if err := os.Remove(filepath.Join(dir, "device")); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "data.key"), []byte("half a ke"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	open(t, dir)
+	if _, err := identity.Open(dir); !errors.Is(err, identity.ErrCorrupt) {
+		t.Errorf("Open = %v, want ErrCorrupt", err)
+	}
 }
 
 func TestDamagedKeyFileIsNamed(t *testing.T) {
