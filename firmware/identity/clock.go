@@ -17,9 +17,19 @@ import (
 // floorFile holds the clock floor in milliseconds since 1970.
 const floorFile = "clock.floor"
 
-// maxAhead is how far the wall clock may stand ahead of the floor before it is
-// no longer believed.
-const maxAhead = 366 * 24 * time.Hour
+const (
+	// maxAhead is how far the wall clock may stand ahead of the floor before
+	// it is no longer believed, and how far one authenticated time may raise
+	// the floor on its own word.
+	maxAhead = 366 * 24 * time.Hour
+	// agreement is how near the wall clock must be to a time further ahead.
+	agreement = 24 * time.Hour
+)
+
+// ErrFarAhead means that a time lies more than a year above the floor and the
+// wall clock does not bear it out. One wrong clock at the source would
+// otherwise make every later reading unset, for ever.
+var ErrFarAhead = errors.New("time is too far ahead of what is known to have passed")
 
 // Quality says how far a wall clock reading can be trusted. The zero value is
 // not at all.
@@ -55,11 +65,12 @@ type Reading struct {
 }
 
 // Clock judges the wall clock against a floor: a time that is known to have
-// passed. The floor rises with authenticated times only and survives restarts.
-// It is safe for concurrent use.
+// passed. The floor rises with authenticated times, falls only by Reset, and
+// survives restarts. It is safe for concurrent use.
 type Clock struct {
-	path string
-	boot string
+	path  string
+	boot  string
+	built time.Time
 
 	mu    sync.Mutex
 	floor time.Time
@@ -71,7 +82,7 @@ type Clock struct {
 // absent, because built bounds the harm, and is written anew at the next
 // Confirm.
 func OpenClock(dir string, built time.Time) (*Clock, error) {
-	c := &Clock{path: filepath.Join(dir, floorFile), floor: built}
+	c := &Clock{path: filepath.Join(dir, floorFile), built: built, floor: built}
 	raw, err := os.ReadFile(c.path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("open clock: %w", err)
@@ -127,22 +138,51 @@ func (c *Clock) Floor() time.Time {
 }
 
 // Confirm raises the floor to t, which must come from an authenticated source:
-// a receipt, update metadata, or an operator. An earlier t changes nothing. To
-// spare the flash, the floor on the disk lags by up to an hour.
+// a receipt or update metadata. An earlier t changes nothing. A t more than 366
+// days above the floor counts only if the wall clock is within 24 hours of it,
+// as after a long time in store; otherwise the floor stays and the error matches
+// ErrFarAhead, which the caller logs. To spare the flash, the floor on the disk
+// lags by up to an hour.
 func (c *Clock) Confirm(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !t.After(c.floor) {
 		return nil
 	}
+	if t.Sub(c.floor) > maxAhead && time.Since(t).Abs() > agreement {
+		return fmt.Errorf("confirm clock: %w: %s, floor %s",
+			ErrFarAhead, t.UTC().Format(time.RFC3339), c.floor.UTC().Format(time.RFC3339))
+	}
 	if t.Sub(c.saved) >= time.Hour {
-		raw := strconv.AppendInt(nil, t.UnixMilli(), 10)
-		if err := writeDurably(c.path, append(raw, '\n')); err != nil {
+		if err := c.save(t); err != nil {
 			return fmt.Errorf("confirm clock: %w", err)
 		}
-		c.saved = t
 	}
 	c.floor = t
+	return nil
+}
+
+// Reset sets the floor to t on the word of an operator, who knows better than
+// what was confirmed: it may lower the floor, at the least to when the program
+// was built, or raise it by any step. It is on the disk when Reset returns.
+func (c *Clock) Reset(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t = later(c.built, t)
+	if err := c.save(t); err != nil {
+		return fmt.Errorf("reset clock: %w", err)
+	}
+	c.floor = t
+	return nil
+}
+
+// save writes the floor to the disk.
+func (c *Clock) save(t time.Time) error {
+	raw := strconv.AppendInt(nil, t.UnixMilli(), 10)
+	if err := writeDurably(c.path, append(raw, '\n')); err != nil {
+		return err
+	}
+	c.saved = t
 	return nil
 }
 

@@ -1,9 +1,11 @@
 package identity_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/edgeverify/edgeverify/firmware/identity"
@@ -73,6 +75,77 @@ func TestFloorRisesOnlyAndSurvivesARestart(t *testing.T) {
 	newer := later.AddDate(1, 0, 0)
 	if got := openClock(t, dir, newer).Floor(); !got.Equal(newer) {
 		t.Errorf("Floor of a newer build = %v, want %v", got, newer)
+	}
+}
+
+func TestOneWrongTimeDoesNotSpoilTheClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		built := time.Now().AddDate(0, -1, 0)
+		c := openClock(t, dir, built)
+		for _, ahead := range []time.Time{time.Now().AddDate(70, 0, 0), built.Add(366*24*time.Hour + time.Second)} {
+			if err := c.Confirm(ahead); !errors.Is(err, identity.ErrFarAhead) {
+				t.Errorf("Confirm(%v) = %v, want ErrFarAhead", ahead, err)
+			}
+		}
+		if err := c.Confirm(time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		for name, c := range map[string]*identity.Clock{"running": c, "restarted": openClock(t, dir, built)} {
+			if got := c.Judge(time.Now(), true); got != identity.Synced {
+				t.Errorf("Judge, %s = %v, want synced", name, got)
+			}
+		}
+	})
+}
+
+func TestDeviceFromStoreBelievesATimeItsClockBearsOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		built := time.Now().AddDate(-4, 0, 0)
+		for _, tc := range []struct {
+			off  time.Duration
+			want error
+		}{
+			{-24 * time.Hour, nil},
+			{24 * time.Hour, nil},
+			{24*time.Hour + time.Second, identity.ErrFarAhead},
+			{-24*time.Hour - time.Second, identity.ErrFarAhead},
+		} {
+			c := openClock(t, t.TempDir(), built)
+			at := time.Now().Add(tc.off)
+			if err := c.Confirm(at); !errors.Is(err, tc.want) {
+				t.Errorf("Confirm(%v from the wall clock) = %v, want %v", tc.off, err, tc.want)
+			}
+			if got := c.Floor().Equal(at); got != (tc.want == nil) {
+				t.Errorf("Confirm(%v from the wall clock): Floor = %v", tc.off, c.Floor())
+			}
+		}
+	})
+}
+
+func TestOperatorResetsTheFloor(t *testing.T) {
+	dir := t.TempDir()
+	built := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
+	wrong := built.AddDate(0, 11, 0)
+	c := openClock(t, dir, built)
+	for _, tc := range []struct{ to, want time.Time }{
+		{built.AddDate(0, 1, 0), built.AddDate(0, 1, 0)},
+		{time.Time{}, built},
+		{built.AddDate(10, 0, 0), built.AddDate(10, 0, 0)},
+		{built, built},
+	} {
+		if err := c.Confirm(wrong); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Reset(tc.to); err != nil {
+			t.Fatalf("Reset(%v): %v", tc.to, err)
+		}
+		if got := c.Floor(); !got.Equal(tc.want) {
+			t.Errorf("Floor after Reset(%v) = %v, want %v", tc.to, got, tc.want)
+		}
+		if got := openClock(t, dir, built).Floor(); !got.Equal(tc.want) {
+			t.Errorf("Floor after Reset(%v) and a restart = %v, want %v", tc.to, got, tc.want)
+		}
 	}
 }
 
