@@ -47,7 +47,7 @@ func template() [5]Point {
 
 // Encoder describes aligned faces as embeddings (SFace: 1×3×112×112, RGB,
 // 0–255).
-type Encoder struct{ pool *pool }
+type Encoder struct{ *pool }
 
 func newEncoder(s *onnx.Session) *Encoder {
 	return &Encoder{newPool(s, [][]int64{{1, 3, AlignedSize, AlignedSize}}, [][]int64{{1, EmbeddingSize}})}
@@ -65,7 +65,7 @@ func (e *Encoder) Embed(p Picture, points [5]Point, m *Meter) (Embedding, error)
 	face := make([]float32, 3*AlignedSize*AlignedSize)
 	warp(img, to, AlignedSize, AlignedSize, rgb(face))
 	for _, mirror := range [2]bool{false, true} {
-		err := e.pool.run(m,
+		err := e.run(m,
 			func(r *onnx.Runner) {
 				copy(r.Input(0), face)
 				if mirror {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/edgeverify/edgeverify/inference/onnx"
 	"github.com/edgeverify/edgeverify/models"
@@ -23,6 +24,7 @@ type Engine struct {
 	store   *models.Store
 	env     *onnx.Environment
 	options Options
+	closed  atomic.Bool
 
 	detector  part[*Detector]
 	encoder   part[*Encoder]
@@ -87,9 +89,12 @@ func (p *part[T]) get(e *Engine, name string, task func(*onnx.Session) T) (T, mo
 	if p.session != nil {
 		return p.task, p.entry, nil
 	}
+	var none T
+	if e.closed.Load() {
+		return none, models.Entry{}, ErrClosed
+	}
 	session, entry, err := e.load(name)
 	if err != nil {
-		var none T
 		return none, models.Entry{}, err
 	}
 	p.task, p.entry, p.session = task(session), entry, session
@@ -141,8 +146,14 @@ func (p *part[T]) close() error {
 	return err
 }
 
+// ErrClosed is returned after Close.
+var ErrClosed = errors.New("inference: the engine is closed")
+
 // Close frees every task, model and the runtime. Nothing may be running.
 func (e *Engine) Close() error {
+	if e.closed.Swap(true) {
+		return nil
+	}
 	var errs []error
 	for _, close := range slices.Backward([]func() error{
 		e.env.Close, e.detector.close, e.encoder.close, e.pad.close, e.pose.close, e.landmarks.close,
@@ -151,8 +162,3 @@ func (e *Engine) Close() error {
 	}
 	return errors.Join(errs...)
 }
-
-func (t *Encoder) close() error   { return t.pool.close() }
-func (t *PAD) close() error       { return t.pool.close() }
-func (t *HeadPose) close() error  { return t.pool.close() }
-func (t *Landmarks) close() error { return t.pool.close() }

@@ -14,7 +14,7 @@ const landmarkSize = 64
 
 // Landmarks outlines a face (1×1×64×64, grey, 0–255 divided by 256 → 68 x, y
 // relative to the crop).
-type Landmarks struct{ pool *pool }
+type Landmarks struct{ *pool }
 
 func newLandmarks(s *onnx.Session) *Landmarks {
 	return &Landmarks{newPool(s, [][]int64{{1, 1, landmarkSize, landmarkSize}}, [][]int64{{1, 2 * LandmarkCount}})}
@@ -27,7 +27,7 @@ func (l *Landmarks) Outline(img Image, box Box, m *Meter) ([LandmarkCount]Point,
 		return points, err
 	}
 	crop := clipped(Box{math.Trunc(box.X), math.Trunc(box.Y), math.Trunc(box.Width), math.Trunc(box.Height)}, img)
-	err := l.pool.run(m,
+	err := l.run(m,
 		func(r *onnx.Runner) { grey(img, crop, landmarkSize, r.Input(0)) },
 		func(r *onnx.Runner) {
 			for i := range points {

@@ -22,7 +22,7 @@ const (
 
 // PAD is the passive presentation attack detector (1×3×128×128, BGR, 0–255;
 // classes bona fide, print, screen).
-type PAD struct{ pool *pool }
+type PAD struct{ *pool }
 
 func newPAD(s *onnx.Session) *PAD {
 	return &PAD{newPool(s, [][]int64{{1, 3, padSize, padSize}}, [][]int64{{1, 3}})}
@@ -35,7 +35,7 @@ func (p *PAD) Examine(img Image, box Box, m *Meter) (Presentation, error) {
 	}
 	crop := surroundings(box, img)
 	var out Presentation
-	err := p.pool.run(m,
+	err := p.run(m,
 		func(r *onnx.Runner) {
 			stretch(img, crop, padSize, padSize, bgr(r.Input(0)))
 		},

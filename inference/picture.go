@@ -5,15 +5,16 @@ import (
 	"math"
 )
 
-// A Picture hands out what of it a task needs, at the size it needs. *Image
-// does so in plain Go; whoever has a faster library brings it along.
+// A Picture hands out what of it a task needs, at the size it needs. Image does
+// so in plain Go; whoever has a faster library brings it along.
 type Picture interface {
 	// Image is the whole picture.
 	Image() Image
 	// Fit is the picture reduced, by averaging areas, so that its longer side
 	// is at most maxSide; a picture that already fits comes back as it is.
 	Fit(maxSide int) (Image, error)
-	// Cut is the part with the given corner and size brought to width×height:
+	// Cut is the part with the given corner and size, which is at most four
+	// times the picture's longer side, brought to width×height:
 	// by averaging areas where it shrinks, bilinearly otherwise. What of it
 	// lies outside the picture is black.
 	Cut(x, y, partWidth, partHeight, width, height int) (Image, error)
@@ -40,7 +41,8 @@ func (m Image) Cut(x, y, partWidth, partHeight, width, height int) (Image, error
 	if err := m.check(); err != nil {
 		return Image{}, err
 	}
-	if partWidth <= 0 || partHeight <= 0 || width <= 0 || height <= 0 {
+	most := 4 * max(m.Width, m.Height)
+	if partWidth <= 0 || partHeight <= 0 || partWidth > most || partHeight > most || width <= 0 || height <= 0 {
 		return Image{}, fmt.Errorf("inference: a part of %d×%d pixels cannot become %d×%d", partWidth, partHeight, width, height)
 	}
 	return m.resampled(Box{float64(x), float64(y), float64(partWidth), float64(partHeight)}, width, height, false), nil

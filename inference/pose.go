@@ -12,7 +12,7 @@ const (
 
 // HeadPose estimates where a head points (1×3×224×224, RGB, ImageNet-
 // normalised; yaw, pitch and roll as 66 bins of 3° from −99°).
-type HeadPose struct{ pool *pool }
+type HeadPose struct{ *pool }
 
 func newHeadPose(s *onnx.Session) *HeadPose {
 	return &HeadPose{newPool(s, [][]int64{{1, 3, poseSize, poseSize}}, [][]int64{{1, poseBins}, {1, poseBins}, {1, poseBins}})}
@@ -28,7 +28,7 @@ func (p *HeadPose) Estimate(img Image, box Box, m *Meter) (Pose, error) {
 	}
 	crop := clipped(box.around(1.5), img)
 	var out Pose
-	err := p.pool.run(m,
+	err := p.run(m,
 		func(r *onnx.Runner) {
 			in := rgb(r.Input(0))
 			stretch(img, crop, poseSize, poseSize, in)

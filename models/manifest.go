@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"regexp"
 	"slices"
 )
@@ -201,7 +200,7 @@ func (e Entry) validate(f *faults, at string) {
 		f.check(p.ID != "" && !ids[p.ID], "%s: operating point %q has no id of its own", at, p.ID)
 		ids[p.ID] = true
 		f.check(p.Metric == Natural && p.Rate == 0 || p.Rate > 0 && p.Rate < 1, "%s: operating point %q has rate %v", at, p.ID, p.Rate)
-		f.check(!math.IsNaN(p.Threshold) && !math.IsInf(p.Threshold, 0), "%s: operating point %q has threshold %v", at, p.ID, p.Threshold)
+		f.check(p.Threshold > 0 && p.Threshold < 1, "%s: operating point %q has threshold %v, want more than 0 and less than 1", at, p.ID, p.Threshold)
 		f.check(p.Metric != "" && p.MeasuredOn != "", "%s: operating point %q does not say what was measured on what", at, p.ID)
 	}
 	for i, g := range e.Golden {

@@ -19,7 +19,9 @@ type portraitReading struct {
 }
 
 // readDocument describes the portrait on the document's front, which is its
-// largest face: a smaller one is a ghost image or somebody behind the card.
+// largest face. A much smaller one is the ghost image that cards carry beside it;
+// one of similar size may be the holder's, or that of whoever holds the card, and
+// makes it unclear whose portrait there is.
 func (e *examination) readDocument(ctx context.Context) (portraitReading, error) {
 	var out portraitReading
 	for _, side := range []struct {
@@ -49,11 +51,11 @@ func (e *examination) readDocument(ctx context.Context) (portraitReading, error)
 	if err != nil {
 		return out, err
 	}
-	out.faces = len(faces)
 	if len(faces) > 0 {
 		portrait := sight{frame: front, picture: seen, faces: 1, face: slices.MaxFunc(faces, func(a, b inference.Face) int {
 			return cmp.Compare(a.Box.Area(), b.Box.Area())
 		})}
+		out.faces = standing(faces, portrait.face)
 		if e.wants(verify.Quality) {
 			mirrored, err := e.glare(front, portrait.face.Box)
 			if err != nil {

@@ -37,6 +37,17 @@ type sight struct {
 // somebody in the background.
 const bystander = 0.25
 
+// standing counts the faces that are not in the background of main.
+func standing(faces []inference.Face, main inference.Face) int {
+	n := 0
+	for _, f := range faces {
+		if f.Box.Area() >= bystander*main.Box.Area() {
+			n++
+		}
+	}
+	return n
+}
+
 func (e *examination) readProbe(ctx context.Context) (probeReading, error) {
 	var out probeReading
 	if len(e.request.Probe) == 0 {
@@ -69,7 +80,7 @@ func (e *examination) readProbe(ctx context.Context) (probeReading, error) {
 	})
 	g.Go(func() (err error) {
 		if e.wants(verify.Liveness) {
-			if out.liveness, err = e.presented(ctx, sights, &judging); err != nil {
+			if out.liveness, err = e.presented(ctx, sights, best, &judging); err != nil {
 				return err
 			}
 		}
@@ -112,12 +123,7 @@ func (e *examination) see(frame *capture.Frame, m *inference.Meter) (sight, erro
 	}
 	main, ok := inference.MainFace(faces, frame.Width, frame.Height)
 	if ok {
-		s.face = main
-		for _, f := range faces {
-			if f.Box.Area() >= bystander*main.Box.Area() {
-				s.faces++
-			}
-		}
+		s.face, s.faces = main, standing(faces, main)
 	}
 	s.quality.Faces = s.faces
 	if len(e.request.Probe) > 1 { // the best frame is chosen by it
@@ -167,8 +173,9 @@ func (e *examination) refine(s sight, check verify.CheckName, m *inference.Meter
 }
 
 // presented runs presentation attack detection over every frame with a face
-// and takes the median of each probability.
-func (e *examination) presented(ctx context.Context, sights []sight, m *inference.Meter) (*verify.LivenessEvidence, error) {
+// and takes the median of each probability; of bona fide no more than in the
+// best frame, whose face is the one that is compared.
+func (e *examination) presented(ctx context.Context, sights []sight, best sight, m *inference.Meter) (*verify.LivenessEvidence, error) {
 	pad, entry, err := load(e, e.examiner.engine.PAD)
 	if err != nil {
 		return nil, err
@@ -177,7 +184,7 @@ func (e *examination) presented(ctx context.Context, sights []sight, m *inferenc
 	e.used(entry)
 	var bonaFide, print, screen []float64
 	out := &verify.LivenessEvidence{Strength: verify.Still, Model: entry.SHA256}
-	attested := true
+	attested, ofBest := true, math.NaN()
 	for _, s := range sights {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -190,6 +197,9 @@ func (e *examination) presented(ctx context.Context, sights []sight, m *inferenc
 		if err != nil {
 			return nil, err
 		}
+		if s.frame == best.frame {
+			ofBest = p.BonaFide
+		}
 		bonaFide, print, screen = append(bonaFide, p.BonaFide), append(print, p.Print), append(screen, p.Screen)
 		out.Faces = max(out.Faces, s.faces)
 	}
@@ -200,7 +210,8 @@ func (e *examination) presented(ctx context.Context, sights []sight, m *inferenc
 	if out.Frames >= verify.FramesForStrength && sights[0].frame.Source.Kind == capture.KindCamera {
 		out.Strength = verify.Frames
 	}
-	out.BonaFide, out.Print, out.Screen = median(bonaFide), median(print), median(screen)
+	out.BonaFide = verify.Score(math.Min(float64(median(bonaFide)), ofBest)) // NaN if either is
+	out.Print, out.Screen = median(print), median(screen)
 	return out, nil
 }
 

@@ -77,7 +77,9 @@ func submitted(t testing.TB) verify.Verification {
 // approved returns v after the engine approved it, with personal data.
 func approved(t testing.TB, v verify.Verification) verify.Verification {
 	t.Helper()
-	if err := v.Conclude(verify.Decision{Status: verify.Approved, Confidence: 96}, v.Created); err != nil {
+	if err := v.Conclude(verify.Decision{
+		Status: verify.Approved, Confidence: 96, Policy: "p1", Checks: []verify.Check{{Name: verify.Quality, Result: verify.True}},
+	}, v.Created); err != nil {
 		t.Fatal(err)
 	}
 	v.Extracted = map[string]verify.Field{"surname": {Value: secretName, Source: "mrz", Proof: "check_digit"}}

@@ -66,8 +66,8 @@ type Decision struct {
 //   - otherwise double_check.
 //
 // A False of quality, data_comparison or duplicate_face counts as a reason for
-// double_check unless the policy's RejectOn names it. Nothing requested, or an
-// invalid policy, is double_check.
+// double_check unless the policy's RejectOn names it. An invalid policy, such as
+// one that demands nothing, is double_check.
 //
 // Requested is what the policy demands at least, what the request names, and
 // every check that has a result: a result cannot be hidden by not asking for it.
@@ -98,8 +98,6 @@ func Decide(policy Policy, request Request, checks []Check) Decision {
 	switch {
 	case policy.Validate() != nil:
 		d.explain(finding{reasons: []Reason{PolicyInvalid}, words: PolicyInvalid.Sentence()})
-	case len(d.Checks) == 0:
-		d.explain(finding{reasons: []Reason{NothingRequested}, words: NothingRequested.Sentence()})
 	case len(failed) > 0:
 		d.Status = Rejected
 		d.explain(failed...)

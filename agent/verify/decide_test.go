@@ -36,8 +36,9 @@ func TestDecisionFollowsTheRuleOfTheHouse(t *testing.T) {
 	strict.FMRInEveryCohort = true
 	rejecting := instant
 	rejecting.RejectOn = []verify.CheckName{verify.Quality}
-	nothing := instant
+	nothing, pictures := instant, instant
 	nothing.Least = nil
+	pictures.Least = []verify.CheckName{verify.Quality}
 
 	attested := func(s verify.Strength, a verify.Attestation) []verify.Check {
 		return with(verify.Liveness, func(c *verify.Check) { c.Strength, c.Attestation = s, a })
@@ -74,7 +75,8 @@ func TestDecisionFollowsTheRuleOfTheHouse(t *testing.T) {
 			append(passed(), verify.Check{Name: verify.FaceMatch, Result: verify.False}), verify.Rejected, 97, ""},
 		{"a check that nobody knows", instant, verify.Request{Checks: []verify.CheckName{"aura"}},
 			append(passed(), verify.Check{Name: "aura", Result: verify.True}), verify.DoubleCheck, 50, verify.NotAvailable},
-		{"nothing requested", nothing, verify.Request{}, nil, verify.DoubleCheck, 0, verify.NothingRequested},
+		{"a policy that demands nothing", nothing, verify.Request{Checks: []verify.CheckName{verify.Quality}}, passed(), verify.DoubleCheck, 0, verify.PolicyInvalid},
+		{"a policy that demands no person", pictures, verify.Request{}, passed(), verify.DoubleCheck, 0, verify.PolicyInvalid},
 		{"zero policy", verify.Policy{}, verify.Request{}, passed(), verify.DoubleCheck, 0, verify.PolicyInvalid},
 		{"a lower rate was asked at the centre", strict, verify.Request{}, passed(), verify.DoubleCheck, 50, verify.FMRNotMet},
 		{"a higher rate was asked at the centre", lenient, verify.Request{}, passed(), verify.Approved, 95, verify.FaceMatches},
@@ -152,7 +154,7 @@ func TestPolicyFaultsAreReportedTogether(t *testing.T) {
 		RejectOn: []verify.CheckName{verify.FaceMatch},
 	}
 	err := bad.Validate()
-	for _, want := range []string{"aura", "0.0005", "liveness must be", "reject_on"} {
+	for _, want := range []string{"aura", "least must hold", "0.0005", "liveness must be", "reject_on"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Validate() = %v, want it to name %q", err, want)
 		}

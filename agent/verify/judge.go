@@ -62,7 +62,7 @@ func (j Judge) Checks(request Request, evidence Evidence) []Check {
 		case !slices.Contains(runnable, name):
 			check.because(NotRun, NotAvailable)
 		case name == Quality:
-			check.judgeQuality(evidence.Images)
+			check.judgeQuality(request.Inputs, evidence.Images)
 		case name == FaceMatch:
 			j.judgeFaceMatch(&check, evidence.FaceMatch)
 		case name == Liveness:
@@ -88,7 +88,14 @@ func sentences(reasons []Reason) string {
 	return strings.Join(words, " ")
 }
 
-func (c *Check) judgeQuality(images []ImageQuality) {
+func (c *Check) judgeQuality(given []Input, images []ImageQuality) {
+	for _, input := range given {
+		measured := slices.ContainsFunc(images, func(q ImageQuality) bool { return q.Input == input })
+		if input.isImage() && !measured {
+			c.because(NotRun, EvidenceMissing)
+			return
+		}
+	}
 	if len(images) == 0 {
 		c.because(NotRun, EvidenceMissing)
 		return
@@ -127,6 +134,8 @@ func (q ImageQuality) faults() []Reason {
 		if q.Faces > 1 {
 			faults = append(faults, SeveralFaces)
 		}
+	default: // nobody knows what such an image must be like
+		faults = append(faults, ImageUnreadable)
 	}
 	return faults
 }
@@ -146,6 +155,9 @@ func (j Judge) judgeFaceMatch(c *Check, e *FaceMatchEvidence) {
 		return
 	case e.ReferenceFaces < 1:
 		c.because(Unknown, NoFaceInReference)
+		return
+	case e.ReferenceFaces > 1:
+		c.because(Unknown, SeveralFacesInReference)
 		return
 	}
 	model := slices.IndexFunc(j.Faces, func(m FaceModel) bool { return m.SHA256 == e.Model })
@@ -179,11 +191,21 @@ func (j Judge) judgeFaceMatch(c *Check, e *FaceMatchEvidence) {
 		c.because(False, FaceDiffers)
 	}
 	c.Reasoning = faceSentence(c.Result == True, e.Reference, points[at])
+	if c.Result == True && e.Reference == DocumentPortrait && e.Score >= SamePicture {
+		// A band of the ladder would tell that the score passed; a person must look.
+		c.because(Flagged, ProbeIsReference)
+	}
 }
 
-// unusable reports a point that would decide nothing or everything.
+// SamePicture is a comparison score that two pictures of one person hardly
+// reach, but one picture does with itself, enlarged or photographed: whoever
+// shows a photo twice has shown no document.
+const SamePicture Score = 0.97
+
+// unusable reports a point that would decide nothing or everything: thresholds
+// of cosines and of probabilities lie between 0 and 1, and NaN nowhere.
 func (p OperatingPoint) unusable() bool {
-	return p.ID == "" || math.IsNaN(p.Threshold) || math.IsInf(p.Threshold, 0)
+	return p.ID == "" || !(p.Threshold > 0 && p.Threshold < 1)
 }
 
 // faceSentence is "The face matches the document portrait at a false match rate
@@ -254,7 +276,7 @@ func (j Judge) judgeLiveness(c *Check, e *LivenessEvidence) {
 	case !model.Refuse.passes(e.BonaFide):
 		c.Band = BandAttack
 		c.because(False, e.species())
-	case !model.Accept.passes(e.BonaFide):
+	case !model.Accept.passes(e.BonaFide), e.BonaFide < max(e.Print, e.Screen):
 		c.Band = BandGrey
 		c.because(Flagged, LivenessUncertain)
 	default:

@@ -86,7 +86,11 @@ func TestFaceMatchIsJudgedAtTheRateOfThePolicy(t *testing.T) {
 		{"no face in the probe", verify.InstantPolicy(), func(e *verify.FaceMatchEvidence) { e.ProbeFaces = 0 }, verify.Unknown, 0, verify.NoFaceInProbe},
 		{"two faces in the probe", verify.InstantPolicy(), func(e *verify.FaceMatchEvidence) { e.ProbeFaces = 2 }, verify.Unknown, 0, verify.SeveralFaces},
 		{"no face in the document", verify.InstantPolicy(), func(e *verify.FaceMatchEvidence) { e.ReferenceFaces = 0 }, verify.Unknown, 0, verify.NoFaceInReference},
-		{"a ghost portrait beside the portrait", verify.InstantPolicy(), func(e *verify.FaceMatchEvidence) { e.ReferenceFaces = 2 }, verify.True, 4, verify.FaceMatches},
+		{"somebody beside the portrait", verify.InstantPolicy(), func(e *verify.FaceMatchEvidence) { e.ReferenceFaces = 2 }, verify.Unknown, 0, verify.SeveralFacesInReference},
+		{"one picture shown twice", verify.InstantPolicy(), func(e *verify.FaceMatchEvidence) { e.Score = 0.99 }, verify.Flagged, 4, verify.ProbeIsReference},
+		{"the enrolled picture shown again", verify.InstantPolicy(), func(e *verify.FaceMatchEvidence) {
+			e.Score, e.Reference = 0.99, verify.AccountReference
+		}, verify.True, 4, verify.FaceMatches},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -294,5 +298,32 @@ func TestRequestedIsThePolicysLeastAndTheCallersChoice(t *testing.T) {
 				t.Errorf("Requested = %v, want %v", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestPointsThatDecideEverythingAreRefused(t *testing.T) {
+	for _, threshold := range []float64{-2, -1, 0, 1, 2} {
+		j := judge(verify.InstantPolicy())
+		j.Faces[0].Points[1].Threshold = threshold
+		j.PAD[0].Accept.Threshold = threshold
+		for _, name := range []verify.CheckName{verify.FaceMatch, verify.Liveness} {
+			if got := find(t, j.Checks(asks(), genuine()), name); got.Result == verify.True {
+				t.Errorf("%s at a threshold of %v = %v, want no pass", name, threshold, got.Result)
+			}
+		}
+	}
+}
+
+func TestAPictureThatWasNotMeasuredIsNotGoodEnough(t *testing.T) {
+	request, evidence := asks(), genuine()
+	request.Inputs = []verify.Input{verify.DocumentFront, verify.Selfie}
+	evidence.Images = evidence.Images[:1]
+	if got := find(t, judge(verify.InstantPolicy()).Checks(request, evidence), verify.Quality); got.Result != verify.NotRun {
+		t.Errorf("quality with one of %v measured = %v, want not_run", request.Inputs, got.Result)
+	}
+	evidence = genuine()
+	evidence.Images = append(evidence.Images, verify.ImageQuality{Input: "sketch", Width: 1, Height: 1})
+	if got := find(t, judge(verify.InstantPolicy()).Checks(request, evidence), verify.Quality); got.Result != verify.False {
+		t.Errorf("quality with a picture of unknown kind = %v, want false", got.Result)
 	}
 }

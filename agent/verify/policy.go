@@ -73,6 +73,9 @@ func (p Policy) Validate() error {
 			fault("least: %v", err)
 		}
 	}
+	if !slices.ContainsFunc(p.Least, proves) {
+		fault("least must hold face_match, liveness or nfc: anything less approves anybody")
+	}
 	if p.Liveness < Still || p.Liveness > Challenge {
 		fault("liveness must be still, frames or challenge, not %v", p.Liveness)
 	}
@@ -108,6 +111,10 @@ func (p Policy) Digest() string {
 	sum := sha256.Sum256(p.Canonical())
 	return hex.EncodeToString(sum[:])
 }
+
+// proves reports whether the check speaks of the person rather than of pictures
+// and data.
+func proves(name CheckName) bool { return name == FaceMatch || name == Liveness || name == NFC }
 
 // reviewable reports whether a False of the check goes to a person by default.
 func reviewable(name CheckName) bool {

@@ -36,6 +36,10 @@ const (
 const (
 	FaceDiffers       Reason = "face_differs"
 	NoFaceInReference Reason = "no_face_in_reference"
+	// SeveralFacesInReference: somebody's face stands beside the portrait.
+	SeveralFacesInReference Reason = "several_faces_in_reference"
+	// ProbeIsReference: the person and the portrait are one picture.
+	ProbeIsReference  Reason = "probe_is_reference"
 	AttackPrint       Reason = "attack_print"
 	AttackScreen      Reason = "attack_screen"
 	AttackSuspected   Reason = "attack_suspected"
@@ -54,7 +58,6 @@ const (
 
 // Reasons of a decision beside those of its checks.
 const (
-	NothingRequested      Reason = "nothing_requested"
 	PolicyInvalid         Reason = "policy_invalid"
 	LivenessTooWeak       Reason = "liveness_too_weak"
 	CameraUnattested      Reason = "camera_unattested"
@@ -140,6 +143,10 @@ func (r Reason) words() (clerk, person string) {
 		return "The face does not match the reference.", staff
 	case NoFaceInReference:
 		return "No face was found in the reference.", "Please take the picture of the document again."
+	case SeveralFacesInReference:
+		return "Several faces are in the image of the document.", "Please show the document alone."
+	case ProbeIsReference:
+		return "The image of the person and the portrait are the same picture.", staff
 	case AttackPrint:
 		return "The face looks like a printed picture.", staff
 	case AttackScreen:
@@ -162,8 +169,6 @@ func (r Reason) words() (clerk, person string) {
 	case OperatingPointNotMeasured:
 		return "The model was not measured at the error rate that the policy wants.", staff
 
-	case NothingRequested:
-		return "No check was requested.", ""
 	case PolicyInvalid:
 		return "The policy is invalid.", staff
 	case LivenessTooWeak:

@@ -20,6 +20,11 @@ const (
 	Chip                  Input = "chip"
 )
 
+// isImage reports whether the input is one or several pictures.
+func (i Input) isImage() bool {
+	return slices.Contains([]Input{DocumentFront, DocumentBack, Selfie, SelfieFrames}, i)
+}
+
 // A Request is what the caller asks for.
 type Request struct {
 	// Checks that the caller asks for. Nil asks for every check that this

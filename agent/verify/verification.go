@@ -139,6 +139,9 @@ func (v *Verification) Conclude(d Decision, at time.Time) error {
 	if err != nil {
 		return err
 	}
+	if d.Status == Approved && (len(d.Checks) == 0 || d.Policy == "") {
+		return fmt.Errorf("approval without a check or a policy: %w", ErrNotAllowed)
+	}
 	machine := Actor{Role: Machine}
 	if err := v.move(Event{At: at, Action: action, By: machine, Reasons: d.Reasons}); err != nil {
 		return err

@@ -148,7 +148,9 @@ func TestAnExaminationThatEndsAfterACancellationDecidesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := v
-	err := v.Conclude(verify.Decision{Status: verify.Approved, Confidence: 99}, noon)
+	err := v.Conclude(verify.Decision{
+		Status: verify.Approved, Confidence: 99, Policy: "p1", Checks: []verify.Check{{Name: verify.FaceMatch, Result: verify.True}},
+	}, noon)
 	if !errors.Is(err, verify.ErrNotAllowed) || !reflect.DeepEqual(v, before) {
 		t.Errorf("Conclude after cancel = %v and %s, want ErrNotAllowed and no change", err, v)
 	}

@@ -96,9 +96,9 @@ func (e Envelope) Validate() error {
 	switch {
 	case e.Schema != Schema:
 		return fmt.Errorf("%w: schema %d, want %d", ErrInvalid, e.Schema, Schema)
-	case !validName(e.Tenant):
+	case !ValidName(e.Tenant):
 		return fmt.Errorf("%w: tenant must be 1 to %d of A-Z a-z 0-9 . _ -", ErrInvalid, maxName)
-	case !validName(e.Device):
+	case !ValidName(e.Device):
 		return fmt.Errorf("%w: device must be 1 to %d of A-Z a-z 0-9 . _ -", ErrInvalid, maxName)
 	case e.Epoch == 0:
 		return fmt.Errorf("%w: epoch 0", ErrInvalid)
@@ -172,7 +172,8 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
-func validName(s string) bool {
+// ValidName reports whether s can be the name of a tenant or a device.
+func ValidName(s string) bool {
 	if s == "" || len(s) > maxName {
 		return false
 	}

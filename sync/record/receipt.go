@@ -93,9 +93,9 @@ func (r Receipt) Acknowledgements() []Acknowledgement {
 
 func (r Receipt) validate() error {
 	switch {
-	case !validName(r.Tenant):
+	case !ValidName(r.Tenant):
 		return errors.New("tenant is not a name")
-	case !validName(r.Device):
+	case !ValidName(r.Device):
 		return errors.New("device is not a name")
 	case len(r.Items) == 0 || len(r.Items) > MaxBatchRecords:
 		return fmt.Errorf("%d items, want 1 to %d", len(r.Items), MaxBatchRecords)
@@ -109,7 +109,7 @@ func (r Receipt) validate() error {
 				return fmt.Errorf("item %d: code with status %s", i, item.Status)
 			}
 		case Rejected:
-			if len(item.Code) > maxRejectionCode || !validName(item.Code) {
+			if len(item.Code) > maxRejectionCode || !ValidName(item.Code) {
 				return fmt.Errorf("item %d: code is not a name of at most %d bytes", i, maxRejectionCode)
 			}
 		default:

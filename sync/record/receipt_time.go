@@ -18,7 +18,7 @@ type timeStatement struct {
 // SignTime returns the collector's clock and the asker's nonce (1 to 64 bytes
 // of letters, digits, '.', '_' and '-') as a JWS of typ TimeType.
 func SignTime(t time.Time, nonce string, key ed25519.PrivateKey) ([]byte, error) {
-	if !validName(nonce) {
+	if !ValidName(nonce) {
 		return nil, errors.New("sign time: nonce must be 1 to 64 of A-Z a-z 0-9 . _ -")
 	}
 	raw, err := signStatement(TimeType, timeStatement{Time: t.UTC(), Nonce: nonce}, key)
