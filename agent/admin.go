@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"time"
 
-	"golang.org/x/sync/errgroup"
+	"github.com/edgeverify/edgeverify/sync/outbox"
 )
 
 // SocketName is the admin socket in the data folder. Only its owner and group
@@ -26,18 +26,10 @@ const maxRequest = 48 << 20
 func (d *Device) admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /verify", answer(func(r *http.Request) (any, error) {
-		var request VerifyRequest
-		if err := decode(r, &request); err != nil {
-			return nil, err
-		}
-		return d.Verify(r.Context(), request)
+		return inSlot(d, r, d.Verify)
 	}))
 	mux.HandleFunc("POST /enroll", answer(func(r *http.Request) (any, error) {
-		var request EnrolRequest
-		if err := decode(r, &request); err != nil {
-			return nil, err
-		}
-		return d.Enrol(r.Context(), request)
+		return inSlot(d, r, d.Enrol)
 	}))
 	mux.HandleFunc("GET /verification/{id}", answer(func(r *http.Request) (any, error) {
 		return d.vault.Verification(r.Context(), r.PathValue("id"))
@@ -62,10 +54,39 @@ func (d *Device) admin() http.Handler {
 		if err != nil {
 			return nil, err
 		}
-		return struct{}{}, d.outbox.Retry(r.Context(), seq)
+		err = d.outbox.Retry(r.Context(), seq)
+		if errors.Is(err, outbox.ErrNotFound) {
+			err = fmt.Errorf("record %d is not in quarantine: %w", seq, err)
+		}
+		return struct{}{}, err
 	}))
 	mux.HandleFunc("GET /health", answer(func(r *http.Request) (any, error) { return d.Health(r.Context()), nil }))
-	return mux
+	return d.counted(mux)
+}
+
+// counted lets Close wait for the requests in progress.
+func (d *Device) counted(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		d.using.RLock()
+		defer d.using.RUnlock()
+		h.ServeHTTP(w, r)
+	})
+}
+
+// inSlot reads a request with pictures and carries it out once there is room
+// for it in memory.
+func inSlot[Q, A any](d *Device, r *http.Request, do func(context.Context, Q) (A, error)) (answer A, err error) {
+	select {
+	case d.slots <- struct{}{}:
+		defer func() { <-d.slots }()
+	case <-r.Context().Done():
+		return answer, r.Context().Err()
+	}
+	var request Q
+	if err := decode(r, &request); err != nil {
+		return answer, err
+	}
+	return do(r.Context(), request)
 }
 
 // answer turns a function into a handler.
@@ -121,31 +142,30 @@ func listenAdmin(data string) (net.Listener, error) {
 // stopWithin is how long requests in progress may take after a stop.
 const stopWithin = 1500 * time.Millisecond
 
-// serve answers on l until ctx ends; requests in progress then have stopWithin
-// to finish before their contexts are cancelled.
-func serve(ctx context.Context, l net.Listener, h http.Handler) error {
+// serve answers on l until ctx ends; requests in progress then have the grace
+// to finish before their contexts are cancelled. They may outlast serve by what
+// they need to notice.
+func serve(ctx context.Context, l net.Listener, h http.Handler, grace time.Duration) error {
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	server := &http.Server{
 		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
 		BaseContext: func(net.Listener) context.Context { return base },
 	}
-	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serve %s: %w", l.Addr(), err)
-		}
-		return nil
-	})
-	g.Go(func() error {
-		<-gctx.Done()
-		grace, done := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
-		defer done()
-		if err := server.Shutdown(grace); err != nil {
-			cancel()
-			return server.Close()
-		}
-		return nil
-	})
-	return g.Wait()
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	case <-ctx.Done():
+	}
+	waiting, done := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer done()
+	err := server.Shutdown(waiting)
+	if errors.Is(err, context.DeadlineExceeded) {
+		cancel()
+		err = server.Close()
+	}
+	<-served
+	return err
 }

@@ -10,8 +10,12 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"syscall"
+	"time"
 
+	"github.com/edgeverify/edgeverify/agent/vault"
 	"github.com/edgeverify/edgeverify/agent/verify"
+	"github.com/edgeverify/edgeverify/sync/outbox"
 )
 
 // Client asks a device over its admin socket.
@@ -23,26 +27,72 @@ type Client struct {
 	served chan error
 }
 
+// handOver is how long Connect waits for another command that is just opening
+// or closing the device.
+const handOver = 5 * time.Second
+
 // Connect reaches the daemon on the data folder. Where none runs it opens the
 // device in this process and serves it until Close.
 func Connect(ctx context.Context, c Config, build Build, log *slog.Logger) (*Client, error) {
-	client := dial(c.Data)
-	if _, err := client.Health(ctx); err == nil {
-		return client, nil
+	deadline := time.Now().Add(handOver)
+	for {
+		client := dial(c.Data)
+		err := client.reach(ctx)
+		if err == nil {
+			return client, nil
+		}
+		if !nobodyListens(err) {
+			return nil, err
+		}
+		d, err := Open(ctx, c, build, log)
+		switch {
+		case err == nil:
+			return client, client.serveLocally(ctx, d)
+		case !inUse(err) || time.Now().After(deadline):
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
-	d, err := Open(ctx, c, build, log)
+}
+
+// reach finds out whether somebody serves the device.
+func (c *Client) reach(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, handOver)
+	defer cancel()
+	_, err := c.Health(ctx)
+	return err
+}
+
+// nobodyListens: there is no socket, or its process died.
+func nobodyListens(err error) bool {
+	return errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// inUse: another process holds the folder.
+func inUse(err error) bool {
+	return errors.Is(err, outbox.ErrInUse) || errors.Is(err, vault.ErrInUse)
+}
+
+// serveLocally serves d until Close. Whoever found this process meanwhile may
+// finish, unless it was told to stop.
+func (c *Client) serveLocally(ctx context.Context, d *Device) error {
+	l, err := listenAdmin(d.config.Data)
 	if err != nil {
-		return nil, err
-	}
-	l, err := listenAdmin(c.Data)
-	if err != nil {
-		return nil, errors.Join(err, d.Close())
+		return errors.Join(err, d.Close())
 	}
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
-	client.local, client.stop, client.served = d, stop, make(chan error, 1)
-	go func() { client.served <- serve(serving, l, d.admin()) }()
-	return client, nil
+	c.local, c.stop, c.served = d, stop, make(chan error, 1)
+	go func() { c.served <- serve(serving, l, d.admin(), lastRequests) }()
+	return nil
 }
+
+// lastRequests is how long requests of other commands may take after this one
+// is done.
+const lastRequests = time.Minute
 
 func dial(data string) *Client {
 	path := filepath.Join(data, SocketName)
@@ -72,11 +122,6 @@ func (c *Client) Verify(ctx context.Context, r VerifyRequest) (v verify.Verifica
 // Enrol is Device.Enrol.
 func (c *Client) Enrol(ctx context.Context, r EnrolRequest) (e Enrolment, err error) {
 	return e, c.call(ctx, http.MethodPost, "/enroll", r, &e)
-}
-
-// Verification is a stored verification.
-func (c *Client) Verification(ctx context.Context, id string) (v verify.Verification, err error) {
-	return v, c.call(ctx, http.MethodGet, "/verification/"+id, nil, &v)
 }
 
 // Health is Device.Health.

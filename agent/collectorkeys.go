@@ -34,7 +34,8 @@ func WritePublicKeys(keys []ed25519.PublicKey) ([]byte, error) {
 // ReadPublicKeys reads what WritePublicKeys wrote; at least one key.
 func ReadPublicKeys(text []byte) ([]ed25519.PublicKey, error) {
 	var keys []ed25519.PublicKey
-	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+	block, rest := pem.Decode(text)
+	for ; block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != publicKeyPEM {
 			return nil, fmt.Errorf("a PEM block of type %q where %q was expected", block.Type, publicKeyPEM)
 		}
@@ -48,8 +49,8 @@ func ReadPublicKeys(text []byte) ([]ed25519.PublicKey, error) {
 		}
 		keys = append(keys, key)
 	}
-	if len(keys) == 0 {
-		return nil, fmt.Errorf("no %s in PEM", publicKeyPEM)
+	if len(keys) == 0 || len(bytes.TrimSpace(rest)) > 0 {
+		return nil, fmt.Errorf("not all of it is a %s in PEM", publicKeyPEM)
 	}
 	return keys, nil
 }

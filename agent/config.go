@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
@@ -15,8 +16,10 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/edgeverify/edgeverify/agent/verify"
+	"github.com/edgeverify/edgeverify/capture"
 	"github.com/edgeverify/edgeverify/models"
 	"github.com/edgeverify/edgeverify/sync/outbox"
+	"github.com/edgeverify/edgeverify/sync/record"
 )
 
 // Config is the whole configuration: one strict YAML file, in which an unknown
@@ -68,12 +71,32 @@ type FaceMatchConfig struct {
 // CameraConfig is the camera of verifications that name no other source.
 type CameraConfig struct {
 	// Source as in the command line: camera:0, /dev/video0, a file, a stream.
+	// Commands name it ConfiguredCamera.
 	Source string `yaml:"source"`
 	// Frames examined a verification, at least 5 for liveness of strength frames.
 	Frames int `yaml:"frames"`
 	// Width and Height are asked of the camera; it may give others.
 	Width  int `yaml:"width"`
 	Height int `yaml:"height"`
+	// Allowed are the cameras whose frames are attested. None by default.
+	Allowed []AllowedCamera `yaml:"allowed"`
+}
+
+// AllowedCamera names a model of camera, or with Serial a single one, as the
+// kernel describes it: a driver such as uvcvideo, USB ids in four hexadecimal digits.
+type AllowedCamera struct {
+	Driver  string `yaml:"driver"`
+	Vendor  string `yaml:"vendor"`
+	Product string `yaml:"product"`
+	Serial  string `yaml:"serial"`
+}
+
+func (c CameraConfig) allowed() []capture.CameraID {
+	var out []capture.CameraID
+	for _, a := range c.Allowed {
+		out = append(out, capture.CameraID(a))
+	}
+	return out
 }
 
 // InferenceConfig says how models run.
@@ -150,8 +173,18 @@ func (c *Config) parse(text []byte) error {
 	if err := yaml.Unmarshal(text, &said); err == nil && said == nil {
 		return nil // decoding null would wipe the defaults out
 	}
-	return yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(c)
+	d := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict())
+	if err := d.Decode(c); err != nil {
+		return err
+	}
+	if err := d.Decode(&said); !errors.Is(err, io.EOF) {
+		return errors.New("more than one document")
+	}
+	return nil
 }
+
+// maxSocketPath is the longest path of a Unix socket on Linux (unix(7)).
+const maxSocketPath = 107
 
 const environPrefix = "EDGEVERIFY_"
 
@@ -202,8 +235,11 @@ func (c *Config) validate() error {
 	if !filepath.IsAbs(c.Data) {
 		fault("data", "must be an absolute path, not %q", c.Data)
 	}
-	if c.Tenant == "" {
-		fault("tenant", "must not be empty")
+	if most := maxSocketPath - len(SocketName) - 1; len(c.Data) > most {
+		fault("data", "must be at most %d bytes long, so that %s can be made in it", most, SocketName)
+	}
+	if !record.ValidName(c.Tenant) {
+		fault("tenant", "must be 1 to 64 letters, digits, dots, dashes or underscores")
 	}
 	if c.Health != "" && !loopback(c.Health) {
 		fault("health", "must be a loopback address with a port, such as 127.0.0.1:7390, not %q", c.Health)
@@ -216,6 +252,11 @@ func (c *Config) validate() error {
 	}
 	if c.Camera.Frames < 1 || c.Camera.Frames > 60 {
 		fault("camera.frames", "must be 1 to 60, not %d", c.Camera.Frames)
+	}
+	for i, a := range c.Camera.Allowed {
+		if a.Driver == "" && a.Vendor == "" {
+			fault(fmt.Sprintf("camera.allowed[%d]", i), "must name a driver or a vendor: it would admit nothing")
+		}
 	}
 	if c.Camera.Width < 0 || c.Camera.Height < 0 {
 		fault("camera", "width and height must not be negative")
@@ -243,6 +284,8 @@ func (u *UplinkConfig) validate(fault func(key, rule string, args ...any)) {
 	at, err := url.Parse(u.URL)
 	if err != nil || at.Host == "" || at.Scheme != "https" && at.Scheme != "http" || at.User != nil {
 		fault("uplink.url", "must be an https URL without credentials")
+	} else if ip := net.ParseIP(at.Hostname()); at.Scheme == "http" && (ip == nil || !ip.IsLoopback()) {
+		fault("uplink.url", "must be https: plain http goes to a loopback address such as 127.0.0.1 alone")
 	}
 	if u.CollectorKeys == "" {
 		fault("uplink.collector_keys", "must name the file of the collector's public keys: without it no receipt can be believed")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/edgeverify/edgeverify/agent/vault"
 	"github.com/edgeverify/edgeverify/sync/outbox"
 	"github.com/edgeverify/edgeverify/sync/record"
 )
@@ -25,41 +26,45 @@ func (l letter) encode() ([]byte, error) {
 }
 
 // deliver puts every payload that the vault still holds into the outbox, in
-// the order of their commits. It is idempotent: a record that is there already
-// is not doubled.
+// the order of their commits; one that cannot be put does not hold up those
+// behind it. It is idempotent: a record that is there already is not doubled.
 func (d *Device) deliver(ctx context.Context) error {
 	d.delivering.Lock()
 	defer d.delivering.Unlock()
+	var errs []error
 	for outcome, err := range d.vault.Pending(ctx) {
-		if err != nil {
-			return err
+		if err == nil {
+			err = d.hand(ctx, outcome)
 		}
-		var l letter
-		if err := json.Unmarshal(outcome.Payload, &l); err != nil {
-			return fmt.Errorf("outcome %s: %w", outcome.RID, err)
+		errs = append(errs, err)
+		if errors.Is(err, outbox.ErrFull) || errors.Is(err, outbox.ErrDisk) || ctx.Err() != nil {
+			break // so would every other one
 		}
-		at, err := d.outbox.Put(ctx, outcome.RID, l.Kind, l.Body)
-		if err != nil {
-			if errors.Is(err, outbox.ErrFull) {
-				d.log.Warn("out of service", "reason", "outbox full")
-			}
-			return err
-		}
-		if err := d.vault.MarkDone(ctx, outcome.RID); err != nil {
-			return err
-		}
-		d.log.Info("recorded", "kind", l.Kind, "rid", outcome.RID, "epoch", at.Epoch, "seq", at.Seq)
 	}
+	return errors.Join(errs...)
+}
+
+// hand puts one outcome into the outbox.
+func (d *Device) hand(ctx context.Context, outcome vault.Outcome) error {
+	var l letter
+	if err := json.Unmarshal(outcome.Payload, &l); err != nil {
+		return fmt.Errorf("outcome %s: %w", outcome.RID, err)
+	}
+	at, err := d.outbox.Put(ctx, outcome.RID, l.Kind, l.Body)
+	if err != nil {
+		return err
+	}
+	if err := d.vault.MarkDone(ctx, outcome.RID); err != nil {
+		return err
+	}
+	d.log.Info("recorded", "kind", l.Kind, "rid", outcome.RID, "epoch", at.Epoch, "seq", at.Seq)
 	return nil
 }
 
 // waiting counts the outcomes that the outbox does not hold yet.
 func (d *Device) waiting(ctx context.Context) (n int, err error) {
-	for _, err := range d.vault.Pending(ctx) {
-		if err != nil {
-			return n, err
-		}
+	for range d.vault.Pending(ctx) { // one that is damaged waits as well
 		n++
 	}
-	return n, nil
+	return n, ctx.Err()
 }

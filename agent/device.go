@@ -35,12 +35,18 @@ type Device struct {
 	clock  *identity.Clock
 	vault  *vault.Vault
 	outbox *outbox.Box
-	*Workbench
+	work   *Workbench
 
-	// examining bounds how many verifications are in memory at once.
-	examining chan struct{}
+	// using is read-locked by whoever works on the device; Close waits for them.
+	using sync.RWMutex
+	// slots bound how many requests with pictures are in memory at once.
+	slots chan struct{}
 	// delivering serialises the way from vault to outbox.
 	delivering sync.Mutex
+	// camera says why it gave no frames when it was last used; nil if it did.
+	camera atomic.Pointer[string]
+	// trouble says why outcomes cannot be kept; nil in service.
+	trouble atomic.Pointer[string]
 	// link is the uplink of a daemon.
 	link atomic.Pointer[uplink.Uplink]
 }
@@ -55,13 +61,14 @@ type Build struct {
 // Open opens the data folder and the models. A second process on the same
 // folder is refused.
 func Open(ctx context.Context, c Config, build Build, log *slog.Logger) (_ *Device, err error) {
-	d := &Device{config: c, build: build, log: log, examining: make(chan struct{}, 2)}
+	d := &Device{config: c, build: build, log: log, slots: make(chan struct{}, 2)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.Close())
 		}
 	}()
-	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+	// The group may pass, to reach the socket and nothing else.
+	if err := os.MkdirAll(c.Data, 0o710); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
 	if d.keys, err = identity.Open(filepath.Join(c.Data, "keys")); err != nil {
@@ -92,21 +99,23 @@ func Open(ctx context.Context, c Config, build Build, log *slog.Logger) (_ *Devi
 	if d.vault, err = vault.Open(vaultFolder, vaultSealer, vault.Options{Log: log}); err != nil {
 		return nil, err
 	}
-	if d.Workbench, err = OpenWorkbench(c); err != nil {
+	if d.work, err = OpenWorkbench(c); err != nil {
 		return nil, err
 	}
 	// What a power cut left between the vault and the outbox goes on its way.
-	if err := d.deliver(ctx); err != nil && !errors.Is(err, outbox.ErrFull) {
-		return nil, err
+	// What cannot go yet is no reason to keep the device from those who repair it.
+	if err := d.deliver(ctx); err != nil {
+		_ = d.cannotKeep(err)
 	}
-	return d, nil
+	return d, ctx.Err()
 }
 
-// Close closes every part in reverse. Nothing may be in progress.
+// Close waits for requests in progress and closes every part in reverse.
 func (d *Device) Close() error {
+	d.using.Lock() // for good: a runner that is freed while it runs takes the process down
 	var errs []error
-	if d.Workbench != nil {
-		errs = append(errs, d.Workbench.Close())
+	if d.work != nil {
+		errs = append(errs, d.work.Close())
 	}
 	if d.vault != nil {
 		errs = append(errs, d.vault.Close())

@@ -11,10 +11,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/edgeverify/edgeverify/agent/verify"
 	"github.com/edgeverify/edgeverify/capture"
 	"github.com/edgeverify/edgeverify/firmware/identity"
 	"github.com/edgeverify/edgeverify/inference"
@@ -41,6 +44,7 @@ func Doctor(ctx context.Context, c Config, build Build) iter.Seq[Finding] {
 	}{
 		{"models", "run `make setup`, or install the edgeverify package again", func() (string, error) { return doctorModels(c) }},
 		{"runtime", "run `make setup`, or install the edgeverify package again", func() (string, error) { return doctorRuntime(c) }},
+		{"policy", "change the policy section, or the camera's", func() (string, error) { return doctorPolicy(c) }},
 		{"keys", "put the keys back from your backup; without them the data folder cannot be read", func() (string, error) { return doctorKeys(c) }},
 		{"data", "stop the other process, or repair the disk", func() (string, error) { return doctorData(ctx, c, build) }},
 		{"clock", "set the clock, or let a time service do it", func() (string, error) { return doctorClock(c, build) }},
@@ -91,6 +95,39 @@ func doctorRuntime(c Config) (_ string, err error) {
 	return "ONNX Runtime " + engine.RuntimeVersion() + " computes every golden vector", errors.Join(faults...)
 }
 
+// doctorPolicy says what a valid policy makes impossible on this device.
+func doctorPolicy(c Config) (string, error) {
+	p, err := c.Policy.policy()
+	if err != nil {
+		return "", err
+	}
+	manifest, err := models.Embedded()
+	if err != nil {
+		return "", err
+	}
+	able, err := judge(p, manifest)
+	if err != nil {
+		return "", err
+	}
+	var faults []error
+	fault := func(why string) { faults = append(faults, errors.New("nobody can be approved: "+why)) }
+	if p.Liveness == verify.Challenge {
+		fault("policy.liveness is challenge, and this program has no challenge yet")
+	}
+	if p.Liveness == verify.Frames && c.Camera.Frames < verify.FramesForStrength {
+		fault(fmt.Sprintf("policy.liveness is frames, which takes %d, and camera.frames is %d", verify.FramesForStrength, c.Camera.Frames))
+	}
+	if !p.AcceptUnattested && len(c.Camera.Allowed) == 0 {
+		fault("policy.accept_unattested is false and camera.allowed names no camera")
+	}
+	for _, name := range p.Least {
+		if !slices.Contains(able.Runnable(), name) {
+			fault(fmt.Sprintf("policy.least demands %s, which this program cannot run yet", name))
+		}
+	}
+	return "it can approve, at a false match rate of " + fmt.Sprint(p.FMR), errors.Join(faults...)
+}
+
 func doctorKeys(c Config) (string, error) {
 	folder := filepath.Join(c.Data, "keys")
 	if _, err := os.Stat(folder); errors.Is(err, os.ErrNotExist) {
@@ -106,13 +143,13 @@ func doctorKeys(c Config) (string, error) {
 // doctorData asks the daemon, and opens the folder itself where none runs.
 func doctorData(ctx context.Context, c Config, build Build) (_ string, err error) {
 	if h, err := dial(c.Data).Health(ctx); err == nil {
-		if h.State != InOrder {
-			return "", fmt.Errorf("the daemon says %s: %v", h.State, h.Faults)
+		if h.State == OutOfService {
+			return "", fmt.Errorf("the daemon says %s: %s", h.State, strings.Join(h.Faults, "; "))
 		}
-		return fmt.Sprintf("the daemon runs; %d records wait", h.Outbox.Queued), nil
+		return fmt.Sprintf("the daemon runs, %s; %d records wait", h.State, h.Outbox.Queued), nil
 	}
-	if _, err := os.Stat(c.Data); errors.Is(err, os.ErrNotExist) {
-		return c.Data + " is not there yet: the first command makes it", nil
+	if _, err := os.Stat(filepath.Join(c.Data, "vault", "vault.db")); errors.Is(err, os.ErrNotExist) {
+		return "nothing is kept yet: the first command makes " + c.Data, nil
 	}
 	d, err := Open(ctx, c, build, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -123,8 +160,8 @@ func doctorData(ctx context.Context, c Config, build Build) (_ string, err error
 		return "", err
 	}
 	h := d.Health(ctx)
-	if h.State != InOrder {
-		return "", fmt.Errorf("%s: %v", h.State, h.Faults)
+	if h.State == OutOfService {
+		return "", fmt.Errorf("%s: %s", h.State, strings.Join(h.Faults, "; "))
 	}
 	return fmt.Sprintf("no daemon runs; vault and outbox of %s are sound, %d records wait", h.Device, h.Outbox.Queued), nil
 }

@@ -13,13 +13,6 @@ import (
 	"github.com/edgeverify/edgeverify/sync/record"
 )
 
-// EnrolRequest keeps a person's face as the reference of an account.
-type EnrolRequest struct {
-	Account string `json:"account"`
-	Selfie  []byte `json:"selfie,omitempty"`
-	Camera  string `json:"camera,omitempty"`
-}
-
 // Enrolment is the answer to an EnrolRequest. Enrolled is false, with the
 // checks that say why, where the picture will not do.
 type Enrolment struct {
@@ -33,13 +26,13 @@ type Enrolment struct {
 func (d *Device) Enrol(ctx context.Context, r EnrolRequest) (Enrolment, error) {
 	out := Enrolment{Account: r.Account}
 	if r.Account == "" || len(r.Account) > 128 {
-		return out, fmt.Errorf("%w: an account has 1 to 128 characters", ErrRequest)
+		return out, fmt.Errorf("%w: an account has 1 to 128 bytes", ErrRequest)
 	}
-	if (len(r.Selfie) > 0) == (r.Camera != "") {
-		return out, fmt.Errorf("%w: needs either a picture of the person or a camera", ErrRequest)
+	if err := onePerson(r.Selfie, r.Camera); err != nil {
+		return out, err
 	}
 	if err := d.deliver(ctx); err != nil {
-		return out, fmt.Errorf("%w: %w", ErrOutOfService, err)
+		return out, d.cannotKeep(err)
 	}
 	probe, camera, err := d.gather(ctx, VerifyRequest{Selfie: r.Selfie, Camera: r.Camera})
 	if err != nil {
@@ -50,19 +43,19 @@ func (d *Device) Enrol(ctx context.Context, r EnrolRequest) (Enrolment, error) {
 		input = verify.SelfieFrames
 	}
 	asked := verify.Request{Checks: []verify.CheckName{verify.Quality, verify.Liveness}, Inputs: []verify.Input{input}}
-	found, err := d.Examiner.Examine(ctx, examine.Request{Checks: asked.Checks, Probe: probe.Probe, Describe: true})
+	found, err := d.work.Examiner.Examine(ctx, examine.Request{Checks: asked.Checks, Probe: probe.Probe, Describe: true})
 	if err != nil {
 		return out, err
 	}
 	// An enrolment compares with nothing; all else the policy demands holds.
-	policy := d.Judge.Policy
+	policy := d.work.Judge.Policy
 	policy.Least = asked.Checks
-	judge := d.Judge
+	judge := d.work.Judge
 	judge.Policy = policy
 	decided := verify.Decide(policy, asked, judge.Checks(asked, found.Evidence))
 	out.Checks, out.Models = decided.Checks, found.Models
 	if decided.Status != verify.Approved || found.Probe == nil {
-		return out, nil
+		return out, d.attacked(ctx, decided, found.Models, camera)
 	}
 	if err := d.keepReference(ctx, r.Account, found.Probe, decided, camera); err != nil {
 		return out, err
@@ -70,6 +63,32 @@ func (d *Device) Enrol(ctx context.Context, r EnrolRequest) (Enrolment, error) {
 	out.Enrolled = true
 	d.log.Info("enrolled", slog.Int("models", len(found.Models)))
 	return out, nil
+}
+
+// attacked records that an enrolment was refused as an attack, if it was.
+func (d *Device) attacked(ctx context.Context, decided verify.Decision, used []verify.Model, camera *capture.Identity) error {
+	for _, c := range decided.Checks {
+		if c.Name != verify.Liveness || c.Result != verify.False {
+			continue
+		}
+		b, err := d.stamp()
+		if err != nil {
+			return err
+		}
+		b.Decision, b.Policy, b.Camera = "no_decision", record.SHA256(decided.Policy), cameraID(camera)
+		b.Checks = []record.CheckResult{checkResult(c)}
+		for _, m := range used {
+			b.Models = append(b.Models, record.SHA256(m.SHA256))
+		}
+		body, err := b.Encode()
+		if err != nil {
+			return err
+		}
+		if _, err := d.outbox.Put(ctx, newID(), record.Attack, body); err != nil {
+			return d.cannotKeep(err)
+		}
+	}
+	return nil
 }
 
 // keepReference stores the reference together with the record that it was made.
@@ -97,10 +116,11 @@ func (d *Device) keepReference(ctx context.Context, account string, probe *exami
 		ID: newID(), Embedding: probe.Embedding[:], Model: probe.Model, Enrolled: time.Now(),
 	}, newID(), payload)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrOutOfService, err)
+		return d.cannotKeep(err)
 	}
 	if err := d.deliver(ctx); err != nil {
-		return fmt.Errorf("%w: %w", ErrOutOfService, err)
+		return d.cannotKeep(err)
 	}
+	d.canKeep()
 	return nil
 }

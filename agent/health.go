@@ -15,6 +15,9 @@ const (
 	OutOfService = "out_of_service" // it verifies nobody
 )
 
+// silentAfter is how many failures in a row make a silent collector worth a look.
+const silentAfter = 5
+
 // Health is what the health page and `outbox stats` tell. Nothing in it is personal.
 type Health struct {
 	State   string      `json:"state"`
@@ -41,7 +44,7 @@ type LinkState struct {
 func (d *Device) Health(ctx context.Context) Health {
 	h := Health{
 		State: InOrder, Faults: []string{}, Version: d.build.Version, Device: d.keys.Device(),
-		Keys: d.keys.Assurance(), Runtime: d.Engine.RuntimeVersion(), Clock: "unset",
+		Keys: d.keys.Assurance(), Runtime: d.work.Engine.RuntimeVersion(), Clock: "unset",
 	}
 	fault := func(state, what string) {
 		h.Faults = append(h.Faults, what)
@@ -64,14 +67,23 @@ func (d *Device) Health(ctx context.Context) Health {
 	case stats.Full:
 		fault(OutOfService, "outbox full: connect the device or raise outbox.quota")
 	}
+	if reason := d.trouble.Load(); reason != nil && h.State != OutOfService {
+		fault(OutOfService, *reason)
+	}
 	if stats.Quarantined > 0 {
 		fault(Degraded, "records in quarantine: see edgeverify outbox ls")
 	}
 	if stats.Alarms > 0 {
 		fault(Degraded, "acknowledgements contradicted the outbox")
 	}
+	if reason := d.camera.Load(); reason != nil {
+		fault(Degraded, *reason)
+	}
 	if link := d.link.Load(); link != nil {
 		h.Uplink = linkState(link)
+		if h.Uplink.Failures >= silentAfter {
+			fault(Degraded, "the collector does not answer: records wait")
+		}
 	}
 	return h
 }

@@ -47,7 +47,7 @@ func importTable() []rule {
 		}, tests: []string{"models/modelstest"}},
 		{who: "agent/examine", may: []string{"agent/verify", "capture", "inference", "models"},
 			tests: []string{"agent/specimen", "inference/onnx", "models/modelstest"}},
-		{who: "agent/vault", may: []string{"agent/verify"}},
+		{who: "agent/vault", may: []string{"agent/verify"}, tests: []string{"sync/outbox/outboxtest"}},
 		{who: "agent/specimen", only: []string{"golang.org/x/image"}},
 		// The domain core knows no camera, no model runtime, no network and no
 		// disk, and so no library.

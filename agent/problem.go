@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -25,7 +26,7 @@ func statusOf(err error) int {
 		return http.StatusBadRequest
 	case errors.Is(err, outbox.ErrNotFound), errors.Is(err, vault.ErrNotFound):
 		return http.StatusNotFound
-	case errors.Is(err, ErrOutOfService):
+	case errors.Is(err, ErrOutOfService), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError
@@ -40,6 +41,11 @@ func writeProblem(w http.ResponseWriter, err error) {
 }
 
 func writeJSON(w http.ResponseWriter, value any) {
+	text, err := json.Marshal(value)
+	if err != nil {
+		writeProblem(w, err)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(value)
+	_, _ = w.Write(text)
 }

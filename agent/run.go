@@ -25,44 +25,56 @@ import (
 func Run(ctx context.Context, c Config, build Build, log *slog.Logger) (err error) {
 	d, err := Open(ctx, c, build, log)
 	if err != nil {
-		return err
+		return endedBy(ctx, err)
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	if err := d.Warm(); err != nil {
+	if err := d.work.Warm(); err != nil {
 		return err
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	var link *uplink.Uplink
+	if c.Uplink.URL != "" {
+		if link, err = d.uplink(c.Uplink); err != nil {
+			return err
+		}
+		d.link.Store(link)
+	}
 	socket, err := listenAdmin(c.Data)
 	if err != nil {
 		return err
 	}
-	g.Go(func() error { return serve(ctx, socket, d.admin()) })
+	var page net.Listener
 	if c.Health != "" {
-		l, err := net.Listen("tcp", c.Health)
-		if err != nil {
+		if page, err = net.Listen("tcp", c.Health); err != nil {
 			return errors.Join(fmt.Errorf("health: %w", err), socket.Close())
 		}
-		g.Go(func() error { return serve(ctx, l, d.healthPage()) })
 	}
-	if c.Uplink.URL != "" {
-		link, err := d.uplink(c.Uplink)
-		if err != nil {
-			return errors.Join(err, socket.Close())
-		}
-		d.link.Store(link)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return serve(ctx, socket, d.admin(), stopWithin) })
+	if page != nil {
+		g.Go(func() error { return serve(ctx, page, d.healthPage(), stopWithin) })
+	}
+	if link != nil {
 		g.Go(func() error { return link.Run(ctx) })
 	}
 	g.Go(func() error { return d.recover(ctx) })
-	g.Go(func() error { return notify(ctx, d) })
+	g.Go(func() error { d.notify(ctx); return nil })
 	log.Info("ready", "device", d.keys.Device(), "version", build.Version)
 	return g.Wait()
+}
+
+// endedBy forgives what came of being told to stop.
+func endedBy(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
 }
 
 // healthPage is all that anybody on this machine may see.
 func (d *Device) healthPage() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", answer(func(r *http.Request) (any, error) { return d.Health(r.Context()), nil }))
-	return mux
+	return d.counted(mux)
 }
 
 // recoverEvery is how often outcomes that the outbox refused are tried again.
@@ -83,9 +95,7 @@ func (d *Device) recover(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-again.C:
-			if err := d.deliver(ctx); err != nil && ctx.Err() == nil {
-				d.log.Debug("outcomes still wait", "error", err)
-			}
+			d.tryAgain(ctx)
 		case <-compact.C:
 			if done, err := d.outbox.Compact(ctx); err != nil && ctx.Err() == nil {
 				d.log.Warn("outbox not compacted", "error", err)
@@ -98,24 +108,28 @@ func (d *Device) recover(ctx context.Context) error {
 
 // notify tells systemd, where it is there, that the device is ready, and feeds
 // its watchdog for as long as the outbox answers.
-func notify(ctx context.Context, d *Device) error {
-	if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
-		return fmt.Errorf("notify systemd: %w", err)
-	}
+func (d *Device) notify(ctx context.Context) {
+	d.tell(daemon.SdNotifyReady)
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		return fmt.Errorf("notify systemd: %w", err)
+		d.log.Warn("watchdog", "error", err)
 	}
 	if interval == 0 {
 		<-ctx.Done()
 	} else {
-		feed(ctx, d, interval/2)
+		d.feed(ctx, interval/2)
 	}
-	_, err = daemon.SdNotify(false, daemon.SdNotifyStopping)
-	return err
+	d.tell(daemon.SdNotifyStopping)
 }
 
-func feed(ctx context.Context, d *Device, every time.Duration) {
+// tell says something to systemd; not being heard is no reason to end.
+func (d *Device) tell(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		d.log.Warn("systemd does not listen", "error", err)
+	}
+}
+
+func (d *Device) feed(ctx context.Context, every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
@@ -123,11 +137,8 @@ func feed(ctx context.Context, d *Device, every time.Duration) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if _, err := d.outbox.Stats(ctx); err != nil {
-				continue
-			}
-			if _, err := daemon.SdNotify(false, daemon.SdNotifyWatchdog); err != nil {
-				d.log.Warn("watchdog", "error", err)
+			if _, err := d.outbox.Stats(ctx); err == nil {
+				d.tell(daemon.SdNotifyWatchdog)
 			}
 		}
 	}

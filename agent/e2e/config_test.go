@@ -61,7 +61,7 @@ func TestFilesAreForTheOwnerAlone(t *testing.T) {
 		return info.Mode()
 	}
 	for name, want := range map[string]fs.FileMode{
-		".": fs.ModeDir | 0o700, "keys": fs.ModeDir | 0o700, "vault": fs.ModeDir | 0o700, "outbox": fs.ModeDir | 0o700,
+		".": fs.ModeDir | 0o710, "keys": fs.ModeDir | 0o700, "vault": fs.ModeDir | 0o700, "outbox": fs.ModeDir | 0o700,
 		"admin.sock": fs.ModeSocket | 0o660, "keys/signing.pem": 0o600, "keys/data.key": 0o600,
 	} {
 		if got := mode(name); got != want {

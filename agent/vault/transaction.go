@@ -40,6 +40,11 @@ func (v *Vault) put(tx *bolt.Tx, bucket string, key, value []byte) error {
 // view runs fn in a read transaction. Nothing that fn gets from bbolt may
 // outlive it.
 func (v *Vault) view(fn func(*bolt.Tx) error) error {
+	v.swap.RLock()
+	defer v.swap.RUnlock()
+	if v.db == nil {
+		return ErrDamaged // it could not be opened again
+	}
 	return guarded(func() error { return v.db.View(fn) })
 }
 
@@ -61,11 +66,11 @@ func (v *Vault) update(fn func(*bolt.Tx) error) error {
 func (v *Vault) write(limit int64, fn func(*bolt.Tx) error) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.db.MaxSize = int(limit) // read by the one writer only
 	if v.broken != nil {
 		return v.broken
 	}
-	var refused error // by fn, before anything was written
+	v.db.MaxSize = int(limit) // read by the one writer only
+	var refused error         // by fn, before anything was written
 	err := guarded(func() error {
 		return v.db.Update(func(tx *bolt.Tx) error {
 			refused = fn(tx)
@@ -90,5 +95,59 @@ func ended(ctx context.Context, operation string) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%s: %w", operation, err)
 	}
+	return nil
+}
+
+// Probe reports whether an outcome of the largest size can be stored now, by
+// storing one and taking it back; ErrFull where it cannot. After a write error it
+// first opens and checks the file again.
+func (v *Vault) Probe(ctx context.Context) error {
+	if err := ended(ctx, "probe"); err != nil {
+		return err
+	}
+	if err := v.openAgain(); err != nil {
+		return fmt.Errorf("probe: %w", err)
+	}
+	key, filler := []byte("probe"), make([]byte, MaxPayload)
+	err := v.insert(func(tx *bolt.Tx) error { return v.put(tx, bucketMeta, key, filler) })
+	if err == nil {
+		err = v.update(func(tx *bolt.Tx) error { return tx.Bucket([]byte(bucketMeta)).Delete(key) })
+	}
+	if err != nil {
+		return fmt.Errorf("probe: %w", err)
+	}
+	return nil
+}
+
+// openAgain opens the file anew after a write error, so that what is believed is
+// what the disk holds.
+func (v *Vault) openAgain() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.broken == nil {
+		return nil
+	}
+	v.swap.Lock()
+	defer v.swap.Unlock()
+	if v.db != nil {
+		// What it says of a file that cannot be written does not matter.
+		_ = guarded(v.db.Close)
+		v.db = nil
+	}
+	if err := v.openFile(v.path); err != nil {
+		return err
+	}
+	c := checker{keys: v.keys}
+	err := guarded(func() error {
+		return v.db.View(func(tx *bolt.Tx) error {
+			c.structure(tx)
+			return nil
+		})
+	})
+	if err := errors.Join(append(c.faults, err)...); err != nil {
+		return err
+	}
+	v.broken = nil
+	v.log.Info("vault opened again")
 	return nil
 }

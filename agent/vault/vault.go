@@ -74,15 +74,21 @@ const schema = 1
 
 // A Vault is an open vault. It is safe for concurrent use.
 type Vault struct {
-	db   *bolt.DB
 	keys *keys
 	lock *flock.Flock
 	log  *slog.Logger
 
+	path  string
 	quota int64
 
+	// mu lets one writer at a time. broken is the write error after which only
+	// opening again helps.
 	mu     sync.Mutex
-	broken error // the write error after which only opening again helps
+	broken error
+	// swap guards db: transactions hold it for reading, opening again for
+	// writing. db is nil where opening again failed.
+	swap sync.RWMutex
+	db   *bolt.DB
 }
 
 // Open opens the vault in dir, or makes one where there is none. The folder must
@@ -113,7 +119,8 @@ func Open(dir string, device Sealer, o Options) (_ *Vault, err error) {
 	if err := v.createIfMissing(dir, device); err != nil {
 		return nil, err
 	}
-	if err := v.openFile(filepath.Join(dir, storeFile)); err != nil {
+	v.path = filepath.Join(dir, storeFile)
+	if err := v.openFile(v.path); err != nil {
 		return nil, err
 	}
 	return v, v.begin(device)

@@ -17,17 +17,13 @@ import (
 )
 
 func collectorCommand(g *globals) *cobra.Command {
-	cmd := &cobra.Command{Use: "collector", Short: "Run the central endpoint that keeps and acknowledges records"}
-	cmd.AddCommand(collectorServe(g), collectorAdd(), collectorKeys())
-	return cmd
+	return group("collector", "Run the central endpoint that keeps and acknowledges records",
+		collectorServe(g), collectorAdd(), collectorKeys(g))
 }
 
 // place is the flag of every collector command.
 func place(cmd *cobra.Command, dir *string) {
-	cmd.Flags().StringVar(dir, "store", "", "`folder` of the collector's store and keys")
-	if err := cmd.MarkFlagRequired("store"); err != nil {
-		panic(err) // the flag was registered a line above
-	}
+	required(cmd, dir, "store", "`folder` of the collector's store and keys")
 }
 
 func collectorServe(g *globals) *cobra.Command {
@@ -105,15 +101,9 @@ func collectorAdd() *cobra.Command {
 		Use: "add-device", Short: "Register a device's public key; the collector must not run", Args: cobra.NoArgs,
 	}
 	place(cmd, &dir)
-	for _, f := range []struct {
-		to         *string
-		name, what string
-	}{{&tenant, "tenant", "`tenant` of the device"}, {&device, "device", "`id` of the device"}, {&keyFile, "public-key", "`file` with its public key in PEM"}} {
-		cmd.Flags().StringVar(f.to, f.name, "", f.what)
-		if err := cmd.MarkFlagRequired(f.name); err != nil {
-			panic(err) // the flag was registered a line above
-		}
-	}
+	required(cmd, &tenant, "tenant", "`tenant` of the device")
+	required(cmd, &device, "device", "`id` of the device")
+	required(cmd, &keyFile, "public-key", "`file` with its public key in PEM")
 	cmd.RunE = func(*cobra.Command, []string) (err error) {
 		text, err := os.ReadFile(keyFile)
 		if err != nil {
@@ -138,7 +128,7 @@ func collectorAdd() *cobra.Command {
 	return cmd
 }
 
-func collectorKeys() *cobra.Command {
+func collectorKeys(g *globals) *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
 		Use: "keys", Short: "Print the public keys of receipts, for uplink.collector_keys; the collector must not run", Args: cobra.NoArgs,
@@ -153,6 +143,9 @@ func collectorKeys() *cobra.Command {
 		pem, err := agent.WritePublicKeys(c.PublicKeys())
 		if err != nil {
 			return err
+		}
+		if g.json {
+			return printJSON(cmd.OutOrStdout(), map[string]string{"public_keys": string(pem)})
 		}
 		_, err = cmd.OutOrStdout().Write(pem)
 		return err

@@ -18,10 +18,7 @@ func enrollCommand(g *globals) *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	who.register(cmd)
-	cmd.Flags().StringVar(&account, "account", "", "`account` to enrol")
-	if err := cmd.MarkFlagRequired("account"); err != nil {
-		panic(err) // the flag was registered a line above
-	}
+	required(cmd, &account, "account", "`account` to enrol")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		request := agent.EnrolRequest{Account: account}
 		if request.Camera, err = who.source(); err != nil {
@@ -30,22 +27,19 @@ func enrollCommand(g *globals) *cobra.Command {
 		if request.Selfie, err = readImage(who.selfie); err != nil {
 			return err
 		}
-		device, err := g.connect(cmd)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, device.Close()) }()
-		done, err := device.Enrol(cmd.Context(), request)
-		if err != nil {
-			return err
-		}
-		if err := showEnrolment(cmd, g.json, done); err != nil {
-			return err
-		}
-		if !done.Enrolled {
-			return &exitCode{exitRejected}
-		}
-		return nil
+		return g.withDevice(cmd, func(device *agent.Client) error {
+			done, err := device.Enrol(cmd.Context(), request)
+			if err != nil {
+				return err
+			}
+			if err := showEnrolment(cmd, g.json, done); err != nil {
+				return err
+			}
+			if !done.Enrolled {
+				return &exitCode{exitRejected}
+			}
+			return nil
+		})
 	}
 	return cmd
 }

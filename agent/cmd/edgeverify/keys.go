@@ -17,9 +17,7 @@ import (
 )
 
 func keysCommand(g *globals) *cobra.Command {
-	cmd := &cobra.Command{Use: "keys", Short: "Show the device's identity and make it known to a collector"}
-	cmd.AddCommand(showKeys(g), enrolKeys(g))
-	return cmd
+	return group("keys", "Show the device's identity and make it known to a collector", showKeys(g), enrolKeys(g))
 }
 
 func (g *globals) identity() (agent.Config, *identity.Keys, error) {
@@ -72,10 +70,7 @@ the collector was started with, and write the collector's receipt keys to
 uplink.collector_keys. Both sides trust on first use.`,
 		Args: cobra.NoArgs,
 	}
-	cmd.Flags().StringVar(&claimFile, "claim", "", "`file` that holds the claim token")
-	if err := cmd.MarkFlagRequired("claim"); err != nil {
-		panic(err) // the flag was registered a line above
-	}
+	required(cmd, &claimFile, "claim", "`file` that holds the claim token")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, keys, err := g.identity()
 		if err != nil {
@@ -94,6 +89,9 @@ uplink.collector_keys. Both sides trust on first use.`,
 		}
 		if err := renameio.WriteFile(c.Uplink.CollectorKeys, pem, 0o644); err != nil {
 			return err
+		}
+		if g.json {
+			return printJSON(cmd.OutOrStdout(), map[string]string{"device": keys.Device(), "collector_keys": c.Uplink.CollectorKeys})
 		}
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "enrolled %s; receipt keys in %s\n", keys.Device(), c.Uplink.CollectorKeys)
 		return err

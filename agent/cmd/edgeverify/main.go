@@ -29,7 +29,23 @@ const (
 	exitReview   = 3
 )
 
-func main() { os.Exit(run()) }
+func main() {
+	if err := quiet(); err != nil {
+		fmt.Fprintln(os.Stderr, "edgeverify:", err)
+		os.Exit(exitError)
+	}
+	os.Exit(run())
+}
+
+// quiet keeps FFmpeg, which opens streams and files for us, from writing to
+// stderr: what went wrong is in our errors, and the log is JSON line by line.
+func quiet() error {
+	const level = "OPENCV_FFMPEG_LOGLEVEL"
+	if _, set := os.LookupEnv(level); set {
+		return nil
+	}
+	return os.Setenv(level, "-8")
+}
 
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -19,26 +19,33 @@ type report interface {
 	Print(w io.Writer) error
 }
 
+// withWorkbench works on what examines and judges, without a data folder.
+func (g *globals) withWorkbench(work func(*agent.Workbench) error) (err error) {
+	c, err := g.load()
+	if err != nil {
+		return err
+	}
+	w, err := agent.OpenWorkbench(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	return work(w)
+}
+
 // measured runs a measurement on a workbench and prints its report.
 func measured(g *globals, do func(cmd *cobra.Command, w *agent.Workbench, progress func(done, total int)) (report, error)) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, _ []string) (err error) {
-		c, err := g.load()
-		if err != nil {
-			return err
-		}
-		w, err := agent.OpenWorkbench(c)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, w.Close()) }()
-		r, err := do(cmd, w, progressTo(cmd.ErrOrStderr()))
-		if err != nil {
-			return err
-		}
-		if g.json {
-			return printJSON(cmd.OutOrStdout(), r)
-		}
-		return r.Print(cmd.OutOrStdout())
+	return func(cmd *cobra.Command, _ []string) error {
+		return g.withWorkbench(func(w *agent.Workbench) error {
+			r, err := do(cmd, w, progressTo(cmd.ErrOrStderr()))
+			if err != nil {
+				return err
+			}
+			if g.json {
+				return printJSON(cmd.OutOrStdout(), r)
+			}
+			return r.Print(cmd.OutOrStdout())
+		})
 	}
 }
 
@@ -59,23 +66,13 @@ func progressTo(w io.Writer) func(done, total int) {
 }
 
 func evalCommand(g *globals) *cobra.Command {
-	cmd := &cobra.Command{Use: "eval", Short: "Measure accuracy on labelled pictures"}
-	cmd.AddCommand(evalFaces(g), evalPAD(g))
-	return cmd
-}
-
-// list is the flag that names a measurement's CSV file.
-func list(cmd *cobra.Command, path *string, name, what string) {
-	cmd.Flags().StringVar(path, name, "", what)
-	if err := cmd.MarkFlagRequired(name); err != nil {
-		panic(err) // the flag was registered a line above
-	}
+	return group("eval", "Measure accuracy on labelled pictures", evalFaces(g), evalPAD(g))
 }
 
 func evalFaces(g *globals) *cobra.Command {
 	var pairs string
 	cmd := &cobra.Command{Use: "faces", Short: "Error rates of face comparisons", Args: cobra.NoArgs}
-	list(cmd, &pairs, "pairs", "CSV `file` with the columns same, file_a, file_b and optionally cohort")
+	required(cmd, &pairs, "pairs", "CSV `file` with the columns same, file_a, file_b and optionally cohort")
 	cmd.RunE = measured(g, func(cmd *cobra.Command, w *agent.Workbench, progress func(done, total int)) (report, error) {
 		encoder, point, err := w.FaceOperatingPoint()
 		if err != nil {
@@ -90,7 +87,7 @@ func evalPAD(g *globals) *cobra.Command {
 	var labels string
 	var items bool
 	cmd := &cobra.Command{Use: "pad", Short: "Error rates of presentation attack detection", Args: cobra.NoArgs}
-	list(cmd, &labels, "labels", "CSV `file` with the columns file, label, attack and optionally subject")
+	required(cmd, &labels, "labels", "CSV `file` with the columns file, label, attack and optionally subject")
 	cmd.Flags().BoolVar(&items, "items", false, "list every item as well")
 	cmd.RunE = measured(g, func(cmd *cobra.Command, w *agent.Workbench, progress func(done, total int)) (report, error) {
 		return measure.PAD(cmd.Context(), w.Examiner, w.Judge, labels, measure.PADOptions{Items: items, Progress: progress})
@@ -122,7 +119,9 @@ func benchCommand(g *globals) *cobra.Command {
 		if !ready {
 			return whole(cmd, args)
 		}
-		return startAndSaySo(cmd, g)
+		return g.withWorkbench(func(w *agent.Workbench) error {
+			return measure.Ready(cmd.Context(), w.Examiner, cmd.OutOrStdout())
+		})
 	}
 	return cmd
 }
@@ -136,17 +135,4 @@ func launcher(g *globals) func(context.Context) (measure.Startup, error) {
 		}
 		return measure.Launch(exec.CommandContext(ctx, own, "--config", g.config, "bench", "--ready"))
 	}
-}
-
-func startAndSaySo(cmd *cobra.Command, g *globals) (err error) {
-	c, err := g.load()
-	if err != nil {
-		return err
-	}
-	w, err := agent.OpenWorkbench(c)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, w.Close()) }()
-	return measure.Ready(cmd.Context(), w.Examiner, cmd.OutOrStdout())
 }

@@ -11,8 +11,7 @@ import (
 )
 
 func modelsCommand(g *globals) *cobra.Command {
-	cmd := &cobra.Command{Use: "models", Short: "List and verify the models of this device"}
-	cmd.AddCommand(
+	return group("models", "List and verify the models of this device",
 		&cobra.Command{Use: "ls", Short: "List the models of the manifest", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 			return listModels(cmd, g)
 		}},
@@ -20,7 +19,6 @@ func modelsCommand(g *globals) *cobra.Command {
 			return verifyModels(cmd, g)
 		}},
 	)
-	return cmd
 }
 
 func (g *globals) store() (*models.Store, error) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"text/tabwriter"
@@ -12,27 +11,20 @@ import (
 )
 
 func outboxCommand(g *globals) *cobra.Command {
-	cmd := &cobra.Command{Use: "outbox", Short: "Look at the records that wait for the collector"}
-	cmd.AddCommand(
+	return group("outbox", "Look at the records that wait for the collector",
 		outboxTask(g, "ls", "List queued and quarantined records", cobra.NoArgs, listOutbox),
 		outboxTask(g, "show SEQ", "Show one record as it is signed", cobra.ExactArgs(1), showOutbox),
 		outboxTask(g, "retry SEQ", "Take a record out of quarantine", cobra.ExactArgs(1), retryOutbox),
 		outboxTask(g, "stats", "Count records and bytes", cobra.NoArgs, countOutbox),
 	)
-	return cmd
 }
 
 // task works on the outbox of a connected device.
 type task func(cmd *cobra.Command, g *globals, device *agent.Client, args []string) error
 
 func outboxTask(g *globals, use, short string, args cobra.PositionalArgs, do task) *cobra.Command {
-	return &cobra.Command{Use: use, Short: short, Args: args, RunE: func(cmd *cobra.Command, args []string) (err error) {
-		device, err := g.connect(cmd)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, device.Close()) }()
-		return do(cmd, g, device, args)
+	return &cobra.Command{Use: use, Short: short, Args: args, RunE: func(cmd *cobra.Command, args []string) error {
+		return g.withDevice(cmd, func(device *agent.Client) error { return do(cmd, g, device, args) })
 	}}
 }
 
@@ -72,12 +64,19 @@ func showOutbox(cmd *cobra.Command, _ *globals, device *agent.Client, args []str
 	return printJSON(cmd.OutOrStdout(), shown)
 }
 
-func retryOutbox(cmd *cobra.Command, _ *globals, device *agent.Client, args []string) error {
+func retryOutbox(cmd *cobra.Command, g *globals, device *agent.Client, args []string) error {
 	seq, err := strconv.ParseUint(args[0], 10, 64)
 	if err != nil {
 		return fmt.Errorf("%q is no sequence number", args[0])
 	}
-	return device.OutboxRetry(cmd.Context(), seq)
+	if err := device.OutboxRetry(cmd.Context(), seq); err != nil {
+		return err
+	}
+	if g.json {
+		return printJSON(cmd.OutOrStdout(), map[string]any{"seq": seq, "queued": true})
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "record %d is in the queue again\n", seq)
+	return err
 }
 
 func countOutbox(cmd *cobra.Command, g *globals, device *agent.Client, _ []string) error {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -73,10 +74,48 @@ func (g *globals) connect(cmd *cobra.Command) (*agent.Client, error) {
 	return agent.Connect(cmd.Context(), c, build(), log)
 }
 
+// withDevice works on a connected device. What work printed stands, whatever
+// closing says; an error of closing is told beside it.
+func (g *globals) withDevice(cmd *cobra.Command, work func(*agent.Client) error) error {
+	device, err := g.connect(cmd)
+	if err != nil {
+		return err
+	}
+	err = work(device)
+	if closed := device.Close(); closed != nil {
+		fmt.Fprintln(cmd.ErrOrStderr(), "edgeverify:", closed)
+		if err == nil {
+			err = &exitCode{exitError}
+		}
+	}
+	return err
+}
+
+// required registers a flag without which the command is a usage error.
+func required(cmd *cobra.Command, to *string, name, usage string) {
+	cmd.Flags().StringVar(to, name, "", usage)
+	if err := cmd.MarkFlagRequired(name); err != nil {
+		panic(err) // the flag was registered a line above
+	}
+}
+
 // printJSON writes value as indented JSON.
 func printJSON(w io.Writer, value any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	return e.Encode(value)
+}
+
+// group is a command that only holds others.
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		var names []string
+		for _, c := range cmd.Commands() {
+			names = append(names, c.Name())
+		}
+		return fmt.Errorf("%s needs one of: %s", use, strings.Join(names, ", "))
+	}}
+	cmd.AddCommand(commands...)
+	return cmd
 }

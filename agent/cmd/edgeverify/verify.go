@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,15 +18,15 @@ type person struct{ selfie, camera string }
 
 func (p *person) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&p.selfie, "selfie", "", "picture of the person, JPEG or PNG `file`")
-	cmd.Flags().StringVar(&p.camera, "camera", "", "`source` of frames instead: camera:0, /dev/video0, a video file, rtsp://…, gst:…")
+	cmd.Flags().StringVar(&p.camera, "camera", "", "`source` of frames instead: configured, camera:0, /dev/video0, a video file, rtsp://…, gst:…")
 	cmd.MarkFlagsOneRequired("selfie", "camera")
 	cmd.MarkFlagsMutuallyExclusive("selfie", "camera")
 }
 
 // source makes a relative path mean the same to a daemon elsewhere.
 func (p *person) source() (string, error) {
-	if p.camera == "" {
-		return "", nil
+	if p.camera == "" || p.camera == agent.ConfiguredCamera {
+		return p.camera, nil
 	}
 	if _, err := os.Stat(p.camera); err == nil {
 		return filepath.Abs(p.camera)
@@ -75,28 +74,21 @@ func verifyCommand(g *globals) *cobra.Command {
 				return err
 			}
 		}
-		v, err := verifyWith(cmd, g, request)
-		if err != nil {
-			return err
-		}
-		if err := show(cmd.OutOrStdout(), g.json, v); err != nil {
-			return err
-		}
-		return outcome(v.Status)
+		return g.withDevice(cmd, func(device *agent.Client) error {
+			if request.Camera != "" {
+				fmt.Fprintln(cmd.ErrOrStderr(), "looking through the camera …") // its address may hold a password
+			}
+			v, err := device.Verify(cmd.Context(), request)
+			if err != nil {
+				return err
+			}
+			if err := show(cmd.OutOrStdout(), g.json, v); err != nil {
+				return err
+			}
+			return outcome(v.Status)
+		})
 	}
 	return cmd
-}
-
-func verifyWith(cmd *cobra.Command, g *globals, request agent.VerifyRequest) (v verify.Verification, err error) {
-	device, err := g.connect(cmd)
-	if err != nil {
-		return v, err
-	}
-	defer func() { err = errors.Join(err, device.Close()) }()
-	if request.Camera != "" {
-		fmt.Fprintln(cmd.ErrOrStderr(), "looking at", request.Camera, "…")
-	}
-	return device.Verify(cmd.Context(), request)
 }
 
 // maxImage is read of an image file; the device refuses 10 MB and more by name.
