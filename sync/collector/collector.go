@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
@@ -23,8 +24,9 @@ type Options struct {
 	// ClaimTokens turn on enrolment by trust on first use. Each token, of at
 	// least 16 bytes, enrols one device.
 	ClaimTokens []Secret
-	// AdminToken, of at least 16 bytes, admits operators that are not on
-	// loopback; "" admits none of them.
+	// AdminToken, of at least 16 bytes, is asked of every operator, also of
+	// those on loopback: behind a proxy on this machine everybody is. Without
+	// one, operators are admitted on loopback and nowhere else.
 	AdminToken Secret
 	// Rate and Burst bound the batches per second of one device; 0 stands
 	// for 20 and 60.
@@ -67,9 +69,10 @@ type Collector struct {
 	running *requests
 }
 
-// Open opens or creates the collector's folder: its store and, on first use,
-// the key that signs receipts. A second process on the same folder gets an
-// error. The caller calls Close.
+// Open opens or creates the collector's folder: its store and, where there is
+// none yet, the key that signs receipts. A key that is missing beside a store is
+// an error that names it, and so is a second process on the same folder. The
+// caller calls Close.
 func Open(dir string, o Options) (*Collector, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -91,7 +94,14 @@ func Open(dir string, o Options) (*Collector, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open collector: %w", err)
 	}
-	s, err := openStore(filepath.Join(dir, "collector.db"))
+	db := filepath.Join(dir, "collector.db")
+	if _, err := os.Lstat(db); errors.Is(err, fs.ErrNotExist) {
+		// The key goes first: a store without one is an error from then on.
+		if err := ensureKey(dir); err != nil {
+			return nil, fmt.Errorf("open collector: %w", err)
+		}
+	}
+	s, err := openStore(db)
 	if err != nil {
 		return nil, fmt.Errorf("open collector: %w", err)
 	}

@@ -10,15 +10,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"github.com/google/renameio/v2"
 )
 
 const (
 	keyFile = "receipt.key"
 	// nextKeyFile announces a key before it signs. To change keys: put the
-	// next one there, wait until every device has it, and rename it over
-	// keyFile.
+	// next one there, give every enrolled device the file of both public keys
+	// (uplink.collector_keys), because a device learns keys by itself only
+	// when it enrols, and then rename it over keyFile.
 	nextKeyFile = "receipt.next.key"
 	pemType     = "PRIVATE KEY"
 )
@@ -37,23 +36,36 @@ func (k signingKeys) public() []ed25519.PublicKey {
 	return keys
 }
 
+// ensureKey makes the key that signs receipts in the folder of a collector that
+// has no store yet, unless it is there: an operator may bring one.
+func ensureKey(dir string) error {
+	path := filepath.Join(dir, keyFile)
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := createKey(path); err != nil {
+		return fmt.Errorf("create key file: %w", err)
+	}
+	return nil
+}
+
+// loadSigningKeys reads the keys and makes none: beside a store, devices were
+// given the key that is missing, and would refuse every receipt of a new one.
 func loadSigningKeys(dir string) (signingKeys, error) {
-	var keys signingKeys
 	path := filepath.Join(dir, keyFile)
 	current, err := readKey(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		current, err = createKey(path)
+		return signingKeys{}, fmt.Errorf("key file %s is missing beside the store: restore it from a backup; "+
+			"if it is lost, put an Ed25519 key there (PKCS #8 in PEM, mode 0600) and give its public half to every device", path)
 	}
 	if err != nil {
 		return signingKeys{}, err
 	}
-	keys.current = current
 	next, err := readKey(filepath.Join(dir, nextKeyFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return signingKeys{}, err
 	}
-	keys.next = next
-	return keys, nil
+	return signingKeys{current: current, next: next}, nil
 }
 
 func readKey(path string) (ed25519.PrivateKey, error) {
@@ -90,22 +102,30 @@ func readKey(path string) (ed25519.PrivateKey, error) {
 }
 
 // createKey writes a new key so that the file is either whole or absent, also
-// after a power cut: a lost key would make every receipt given so far
-// unverifiable.
-func createKey(path string) (ed25519.PrivateKey, error) {
+// after a power cut, and never replaces one that another process made meanwhile:
+// a lost key would make every receipt given so far unverifiable.
+func createKey(path string) (err error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	block := pem.EncodeToMemory(&pem.Block{Type: pemType, Bytes: der})
-	if err := renameio.WriteFile(path, block, 0o600, renameio.IgnoreUmask()); err != nil {
-		return nil, fmt.Errorf("create key file: %w", err)
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, "."+keyFile+"-*") // mode 0600
+	if err != nil {
+		return err
 	}
-	return key, syncDir(filepath.Dir(path))
+	defer func() { err = errors.Join(err, os.Remove(f.Name())) }()
+	if err := errors.Join(pem.Encode(f, &pem.Block{Type: pemType, Bytes: der}), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(dir)
 }
 
 func syncDir(dir string) error {

@@ -16,23 +16,28 @@ import (
 	"github.com/edgeverify/edgeverify/sync/record"
 )
 
-// operatorsOnly admits requests from loopback and those with the admin token.
-// Loopback means that both ends say so: a page in a local browser reaches us by
-// another host name, and a proxy on this machine by a Forwarded header.
+// operatorsOnly admits requests with the admin token or, where none is set, from
+// loopback. Loopback means that both ends say so: a page in a local browser
+// reaches us by another host name, and some proxies on this machine add a
+// Forwarded header. Those that add none are why a token, once set, is always
+// asked for.
 func (c *Collector) operatorsOnly(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if c.options.AdminToken != "" && sameSecret(token, string(c.options.AdminToken)) {
-			next(w, r)
-			return
-		}
-		if isLoopback(r) {
+		if c.isOperator(r) {
 			next(w, r)
 			return
 		}
 		w.Header().Set("WWW-Authenticate", "Bearer")
-		refuse(w, http.StatusUnauthorized, "operators_only", "an admin token is needed from other hosts")
+		refuse(w, http.StatusUnauthorized, "operators_only", "an admin token is needed, or a collector without one and a request from its own host")
 	}
+}
+
+func (c *Collector) isOperator(r *http.Request) bool {
+	if c.options.AdminToken == "" {
+		return isLoopback(r)
+	}
+	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	return sameSecret(token, string(c.options.AdminToken))
 }
 
 func isLoopback(r *http.Request) bool {

@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
+	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -120,18 +122,25 @@ func TestRecordsAreListedInOrderOfArrival(t *testing.T) {
 }
 
 func TestOnlyOperatorsReadRecords(t *testing.T) {
-	c := open(t, t.TempDir(), collector.Options{AdminToken: "an-admin-token-of-ours"})
+	const token = "an-admin-token-of-ours"
+	without := open(t, t.TempDir(), collector.Options{})
+	with := open(t, t.TempDir(), collector.Options{AdminToken: token})
 	for name, tc := range map[string]struct {
+		collector                      *collector.Collector
 		remote, host, token, forwarded string
 		want                           int
 	}{
-		"loopback":                       {"127.0.0.1:9", "localhost:8080", "", "", 200},
-		"loopback, IPv6":                 {"[::1]:9", "[::1]:8080", "", "", 200},
-		"another host":                   {"192.0.2.1:9", "collector.example", "", "", 401},
-		"another host, wrong token":      {"192.0.2.1:9", "collector.example", "guess", "", 401},
-		"another host, the token":        {"192.0.2.1:9", "collector.example", "an-admin-token-of-ours", "", 200},
-		"a page in a local browser":      {"127.0.0.1:9", "evil.example", "", "", 401},
-		"through a proxy on the machine": {"127.0.0.1:9", "localhost", "", "192.0.2.1", 401},
+		"loopback":                       {without, "127.0.0.1:9", "localhost:8080", "", "", 200},
+		"loopback, IPv6":                 {without, "[::1]:9", "[::1]:8080", "", "", 200},
+		"another host":                   {without, "192.0.2.1:9", "collector.example", "", "", 401},
+		"another host, any token":        {without, "192.0.2.1:9", "collector.example", token, "", 401},
+		"a page in a local browser":      {without, "127.0.0.1:9", "evil.example", "", "", 401},
+		"through a proxy that says so":   {without, "127.0.0.1:9", "localhost", "", "192.0.2.1", 401},
+		"token set, another host":        {with, "192.0.2.1:9", "collector.example", "", "", 401},
+		"token set, a wrong one":         {with, "192.0.2.1:9", "collector.example", "guess", "", 401},
+		"token set, the right one":       {with, "192.0.2.1:9", "collector.example", token, "", 200},
+		"token set, loopback":            {with, "127.0.0.1:9", "localhost:8080", token, "", 200},
+		"token set, through plain proxy": {with, "127.0.0.1:9", "localhost:8080", "", "", 401},
 	} {
 		req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/records", nil)
 		req.RemoteAddr, req.Host = tc.remote, tc.host
@@ -142,7 +151,7 @@ func TestOnlyOperatorsReadRecords(t *testing.T) {
 			req.Header.Set("X-Forwarded-For", tc.forwarded)
 		}
 		w := httptest.NewRecorder()
-		c.Handler().ServeHTTP(w, req)
+		tc.collector.Handler().ServeHTTP(w, req)
 		if w.Code != tc.want {
 			t.Errorf("%s: GET /v1/records = %d, want %d", name, w.Code, tc.want)
 		}
@@ -210,6 +219,48 @@ func TestTheReceiptKeyStaysAndLetsNobodyElseIn(t *testing.T) {
 	}
 	if _, err := collector.Open(dir, collector.Options{}); err == nil || !strings.Contains(err.Error(), "0600") {
 		t.Errorf("Open with a key that the group may read = %v, want an error that names 0600", err)
+	}
+}
+
+func TestALostReceiptKeyIsNeverMadeAnew(t *testing.T) {
+	dir := t.TempDir()
+	c, err := collector.Open(dir, collector.Options{})
+	if err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatalf("Close: %v", err)
+	}
+	path := filepath.Join(dir, "receipt.key")
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := collector.Open(dir, collector.Options{}); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("Open without the key = %v, want an error that names %s", err, path)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Open made %s again", path)
+	}
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	if again := open(t, dir, collector.Options{}); !again.PublicKeys()[0].Equal(c.PublicKeys()[0]) {
+		t.Error("Open with the key put back uses another one")
+	}
+}
+
+func TestAKeyThatTheOperatorBringsIsUsed(t *testing.T) {
+	first, dir := t.TempDir(), t.TempDir()
+	want := open(t, first, collector.Options{}).PublicKeys()[0]
+	raw, err := os.ReadFile(filepath.Join(first, "receipt.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "receipt.key"), raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := open(t, dir, collector.Options{}).PublicKeys()[0]; !got.Equal(want) {
+		t.Error("Open of a new folder with a key in it made another key")
 	}
 }
 
