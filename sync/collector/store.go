@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/edgeverify/edgeverify/sync/outbox/boltpages"
 	"go.etcd.io/bbolt"
 )
 
@@ -33,10 +32,6 @@ var (
 
 const storeSchema = 1
 
-// ErrDamaged means that collector.db is not what was written. It is left as it
-// is, to be restored from a copy.
-var ErrDamaged = errors.New("collector store is damaged")
-
 // store is the embedded store, on one bbolt file.
 type store struct {
 	db *bbolt.DB
@@ -52,10 +47,7 @@ func openStore(path string) (*store, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	db, err := openBolt(path, boltpages.Open)
-	if errors.Is(err, boltpages.ErrDamaged) {
-		err = fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
+	db, err := openBolt(path)
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", path, err)
 	}
@@ -66,11 +58,8 @@ func openStore(path string) (*store, error) {
 	return s, nil
 }
 
-// opener is bbolt.Open for a new file and boltpages.Open for one that exists.
-type opener func(path string, mode os.FileMode, o *bbolt.Options) (*bbolt.DB, error)
-
-func openBolt(path string, open opener) (*bbolt.DB, error) {
-	return open(path, 0o600, &bbolt.Options{
+func openBolt(path string) (*bbolt.DB, error) {
+	return bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout:        2 * time.Second,
 		FreelistType:   bbolt.FreelistMapType,
 		NoFreelistSync: true,
@@ -82,7 +71,7 @@ func createStore(path string) error {
 	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	db, err := openBolt(fresh, bbolt.Open)
+	db, err := openBolt(fresh)
 	if err != nil {
 		return err
 	}
@@ -109,7 +98,7 @@ func createStore(path string) error {
 func checkSchema(tx *bbolt.Tx) error {
 	meta := tx.Bucket(bucketMeta)
 	if meta == nil {
-		return fmt.Errorf("%w: not a collector's store", ErrDamaged)
+		return errors.New("not a collector's store")
 	}
 	if v := meta.Get(keySchema); len(v) != 1 || v[0] != storeSchema {
 		return fmt.Errorf("schema %v, want %d", v, storeSchema)
