@@ -22,12 +22,12 @@ func (p *Problem) Error() string { return p.Detail }
 // statusOf is the HTTP status of an error.
 func statusOf(err error) int {
 	switch {
+	case errors.Is(err, ErrOutOfService), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return http.StatusServiceUnavailable
 	case errors.Is(err, ErrRequest):
 		return http.StatusBadRequest
 	case errors.Is(err, outbox.ErrNotFound), errors.Is(err, vault.ErrNotFound):
 		return http.StatusNotFound
-	case errors.Is(err, ErrOutOfService), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError
 }

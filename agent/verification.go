@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -101,13 +102,15 @@ func (d *Device) keep(ctx context.Context, v verify.Verification, camera *captur
 		return d.cannotKeep(err)
 	}
 	err = d.deliver(ctx)
-	if _, hidden := d.vault.Verification(ctx, v.ID); hidden != nil {
-		return d.cannotKeep(errors.Join(err, hidden))
-	}
-	if err != nil { // of somebody else's outcome: this one is recorded
-		_ = d.cannotKeep(err)
+	if err == nil {
+		d.canKeep()
 		return nil
 	}
-	d.canKeep()
-	return nil
+	err = d.cannotKeep(err)
+	if _, hidden := d.vault.Verification(ctx, v.ID); hidden != nil {
+		// It waits in the vault and will be recorded: whoever asks again gets
+		// another verification, and may say so by the id.
+		return fmt.Errorf("verification %s: %w", v.ID, err)
+	}
+	return nil // the trouble is somebody else's outcome: this one is recorded
 }
