@@ -220,12 +220,16 @@ func (b examined) receipt(tenant, device string, verdicts []verdict, commitID st
 	return record.Receipt{Tenant: tenant, Device: device, Items: b.items, CommitID: commitID, Time: now}
 }
 
-// sound raises the alarms of one batch: equivocations, and records of others.
+// sound raises the alarms of one batch: equivocations, reused rids, and records
+// of others.
 func (c *Collector) sound(tenant, device string, b examined, verdicts []verdict) {
 	for i, v := range verdicts {
-		if v.code == record.CodeEquivocation {
-			e := b.good[i].envelope
+		e := b.good[i].envelope
+		switch v.code {
+		case record.CodeEquivocation:
 			c.log.Error("equivocation: two records for one position", "tenant", tenant, "device", device, "epoch", e.Epoch, "seq", e.Seq)
+		case codeRIDReused:
+			c.log.Error("two outcomes under one rid", "tenant", tenant, "device", device, "epoch", e.Epoch, "seq", e.Seq)
 		}
 	}
 	codes := map[string]int{}

@@ -97,6 +97,32 @@ func TestARepeatedRIDFillsItsPositionWithoutASecondRow(t *testing.T) {
 	}
 }
 
+func TestAnotherOutcomeUnderATakenRIDIsRejected(t *testing.T) {
+	d := newDevice("kiosk-1")
+	c, s := serve(t, collector.Options{}, d)
+	rid := newRID(t)
+	first := d.sign(t, 1, "", rid, `{"status":"rejected"}`)
+	prev := record.FormatDigest(record.Digest(first))
+	otherBody := d.sign(t, 2, prev, rid, `{"status":"approved"}`)
+	otherKind, err := record.Sign(record.Envelope{
+		Tenant: d.tenant, Device: d.name, Epoch: d.epoch, Seq: 2, RID: rid, Prev: prev,
+		Kind: record.Verification, Body: json.RawMessage(`{"status":"rejected"}`),
+	}, d.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	receipt(t, c, d, d.request(t, s.URL, first))
+	for _, raw := range [][]byte{otherBody, otherKind, otherBody} {
+		wantItem(t, receipt(t, c, d, d.request(t, s.URL, raw)), 0, record.Rejected, "rid_reused")
+	}
+	if got := rows(t, c); len(got) != 1 || !bytes.Equal(got[0].Raw, first) {
+		t.Errorf("Records = %d rows, want the first alone", len(got))
+	}
+	// The position is free for what the device should have sent.
+	again := d.sign(t, 2, prev, rid, `{"status":"rejected"}`)
+	wantItem(t, receipt(t, c, d, d.request(t, s.URL, again)), 0, record.Duplicate, "")
+}
+
 func TestABadRecordIsRejectedAloneAndTheOthersAreStored(t *testing.T) {
 	d, stranger := newDevice("kiosk-1"), newDevice("kiosk-2")
 	c, s := serve(t, collector.Options{}, d)

@@ -1,8 +1,10 @@
 package collector
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/edgeverify/edgeverify/sync/record"
@@ -63,10 +65,15 @@ type arriving struct {
 	raw      []byte
 }
 
+// codeRIDReused rejects another outcome under the rid of an earlier one.
+const codeRIDReused = "rid_reused"
+
 // put stores one record unless its position or its rid is taken, and says which.
 // It holds the rules of "one row": the same bytes again are a duplicate; so is
-// the same rid at another position, which is how a restored device re-sends an
-// outcome; other bytes at a taken position are an equivocation, kept as evidence.
+// the same outcome, which is rid, kind and body, at another position, which is
+// how a restored device re-sends it. Other bytes at a taken position are an
+// equivocation, and another outcome under a taken rid is rejected likewise: both
+// are kept as evidence.
 func put(tx *bbolt.Tx, a arriving, now time.Time) (record.AckStatus, string, error) {
 	e := a.envelope
 	rows, rids := tx.Bucket(bucketRows), tx.Bucket(bucketRIDs)
@@ -81,12 +88,22 @@ func put(tx *bbolt.Tx, a arriving, now time.Time) (record.AckStatus, string, err
 		}
 		return record.Rejected, record.CodeEquivocation, keepEvidence(tx, a, now)
 	}
+	rid := append(devicePrefix(e.Tenant, e.Device), e.RID...)
+	first := rids.Get(rid)
+	if first != nil {
+		same, err := sameOutcome(rows.Get(append(devicePrefix(e.Tenant, e.Device), first...)), e)
+		if err != nil {
+			return "", "", err
+		}
+		if !same {
+			return record.Rejected, codeRIDReused, errors.Join(openCase(tx, a, codeRIDReused, now), keepEvidence(tx, a, now))
+		}
+	}
 	if err := noteChain(tx, a, now); err != nil {
 		return "", "", err
 	}
 	r := row{received: now, digest: a.digest, raw: a.raw}
-	rid := append(devicePrefix(e.Tenant, e.Device), e.RID...)
-	if rids.Get(rid) != nil {
+	if first != nil {
 		r.alias = true
 		return record.Duplicate, "", rows.Put(position, r.encode())
 	}
@@ -101,6 +118,20 @@ func put(tx *bbolt.Tx, a arriving, now time.Time) (record.AckStatus, string, err
 		rids.Put(rid, position[len(position)-12:]),
 		arrivals.Put(binary.BigEndian.AppendUint64(nil, arrival), position),
 	)
+}
+
+// sameOutcome reports whether a stored row has the kind and the body of e, byte
+// for byte.
+func sameOutcome(stored []byte, e record.Envelope) (bool, error) {
+	known, err := decodeRow(stored)
+	if err != nil {
+		return false, err
+	}
+	before, err := record.Peek(known.raw)
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", errRowDamaged, err)
+	}
+	return before.Kind == e.Kind && bytes.Equal(before.Body, e.Body), nil
 }
 
 // noteChain remembers where an epoch begins, and opens a case where the record
