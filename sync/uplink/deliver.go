@@ -75,7 +75,7 @@ func (u *Uplink) send(ctx context.Context, items []outbox.Item, d *delivery) err
 	if len(settled.Removed)+len(settled.Quarantined)+len(settled.Retryable)+settled.Repeated == 0 {
 		return &SendError{Kind: ErrNoReceipt, Err: errors.New("receipt contradicts the outbox")}
 	}
-	u.received(len(settled.Removed))
+	u.received(settled)
 	d.accepted += len(settled.Removed) + settled.Repeated
 	d.refused = append(d.refused, pick(items, settled.Retryable)...)
 	return nil

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/edgeverify/edgeverify/sync/outbox"
 	"github.com/edgeverify/edgeverify/sync/record"
 )
 
@@ -45,11 +46,12 @@ type Uplink struct {
 type State struct {
 	// LastReceipt is when a verified receipt last came, zero if never.
 	LastReceipt time.Time
-	// Failures counts the attempts that failed since then.
+	// Failures counts the attempts that failed since a receipt last settled
+	// a record.
 	Failures int
 	// NextTry is when the uplink tries again, zero while it is not waiting.
 	NextTry time.Time
-	// Err is the last failure, nil after a receipt.
+	// Err is the last failure, nil after a receipt that settled a record.
 	Err error
 	// Settled counts the records that left the queue since Run began.
 	Settled uint64
@@ -146,17 +148,21 @@ func (u *Uplink) fail(err error) time.Duration {
 	return delay
 }
 
-// received notes a verified receipt.
-func (u *Uplink) received(settled int) {
+// received notes a verified receipt. One that settled nothing ends no failure: a
+// collector that knows nobody gives such receipts as fast as it is asked.
+func (u *Uplink) received(settled outbox.Settled) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.state.LastReceipt = time.Now()
+	u.state.Settled += uint64(len(settled.Removed))
+	if len(settled.Removed)+settled.Repeated+len(settled.Quarantined) == 0 {
+		return
+	}
 	if u.state.Err != nil {
 		u.log.Info("uplink works again", "failures", u.state.Failures)
 	}
-	u.state.LastReceipt = time.Now()
 	u.state.Failures = 0
 	u.state.Err = nil
-	u.state.Settled += uint64(settled)
 }
 
 // wait passes the time given, whatever arrives.

@@ -302,6 +302,38 @@ func TestAnUnregisteredKeyBlamesNoRecord(t *testing.T) {
 	})
 }
 
+func TestReceiptsThatStoreNothingDoNotEndTheBackOff(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *site) {
+		s.put(record.MaxBatchRecords + 2)
+		s.after = func(acks []record.Acknowledgement) []record.Acknowledgement {
+			for i := range acks {
+				acks[i].Status, acks[i].Code = record.Rejected, record.CodeUnknownKey
+			}
+			return acks
+		}
+		u, stop := s.run(uplink.Options{})
+		defer stop()
+		// Two batches fail every fifteen minutes.
+		for range 20 {
+			time.Sleep(uplink.MaxDelay)
+			synctest.Wait()
+		}
+		state := u.State()
+		if n := len(s.tried()); state.Failures != n || n < 10 || !errors.Is(state.Err, uplink.ErrRefused) {
+			t.Errorf("State after %d requests answered with unknown_key = %+v, want as many failures and ErrRefused", n, state)
+		}
+		if state.LastReceipt.IsZero() {
+			t.Error("State.LastReceipt is zero, want the time of the last receipt")
+		}
+		s.setAfter(nil)
+		time.Sleep(2 * uplink.MaxDelay)
+		synctest.Wait()
+		if state := u.State(); state.Failures != 0 || state.Err != nil {
+			t.Errorf("State after records were stored = %+v, want no failures", state)
+		}
+	})
+}
+
 func TestRunStopsInTheMiddleOfARequest(t *testing.T) {
 	inBubble(t, func(_ *testing.T, s *site) {
 		s.put(1)
