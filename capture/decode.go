@@ -23,7 +23,8 @@ import (
 // and transparent parts are put on white.
 //
 // It returns an *ImageError, which matches ErrImage, for an image that breaks a
-// rule. Memory is bounded by 12 bytes for each pixel, and so by limits.MaxPixels.
+// rule. Memory is bounded by 12 bytes for each pixel that limits.MaxPixels
+// allows; the one kind of PNG that takes more a pixel may have fewer of them.
 func Decode(data []byte, limits Limits) (*Frame, error) {
 	f := new(Frame)
 	if err := decodeInto(data, limits, f); err != nil {

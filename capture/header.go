@@ -14,7 +14,15 @@ type header struct {
 	width, height int
 	orientation   int  // EXIF: 1 upright, 2 to 8 turned or mirrored
 	alpha         bool // some pixels may be transparent
+	heavy         bool // decoding takes heavyBytes a pixel, not pixelBytes
 }
+
+// What decoding takes at most, in bytes a pixel. A heavy picture is held twice at
+// eight bytes, whole and in its seven passes, beside the frame's three.
+const (
+	pixelBytes = 12
+	heavyBytes = 8 + 8 + 3
+)
 
 // inspect reads the structure of an image file and holds it against the limits.
 // It decodes no pixel and its work is linear in the size of the file.
@@ -54,6 +62,10 @@ func inspect(data []byte, limits Limits) (header, error) {
 	if int64(h.width)*int64(h.height) > limits.MaxPixels {
 		return header{}, &ImageError{RulePixels, fmt.Sprintf("%d×%d pixels exceeds %g megapixels",
 			h.width, h.height, float64(limits.MaxPixels)/1e6)}
+	}
+	if h.heavy && int64(h.width)*int64(h.height)*heavyBytes > limits.MaxPixels*pixelBytes {
+		return header{}, &ImageError{RulePixels, fmt.Sprintf("%d×%d pixels exceeds %.1f megapixels, the limit of a %s that is interlaced, transparent and of 16 bits",
+			h.width, h.height, float64(limits.MaxPixels*pixelBytes/heavyBytes)/1e6, format)}
 	}
 	if max(h.width, h.height) > limits.MaxSide {
 		return header{}, &ImageError{RulePixels, fmt.Sprintf("%d×%d pixels exceeds %d on a side",

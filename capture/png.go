@@ -9,6 +9,7 @@ import (
 func inspectPNG(data []byte) (header, error) {
 	h := header{orientation: 1}
 	first, pixels := true, false
+	wide, interlaced := false, false // sixteen bits a sample; seven passes
 	for rest := data[8:]; ; {
 		if len(rest) < 12 {
 			return header{}, truncated(PNG)
@@ -34,6 +35,7 @@ func inspectPNG(data []byte) (header, error) {
 			h.width = int(min(binary.BigEndian.Uint32(body), math.MaxInt32))
 			h.height = int(min(binary.BigEndian.Uint32(body[4:]), math.MaxInt32))
 			h.alpha = body[9] == 4 || body[9] == 6
+			wide, interlaced = body[8] == 16, body[12] != 0
 		case "tRNS":
 			h.alpha = true
 		case "acTL":
@@ -46,6 +48,7 @@ func inspectPNG(data []byte) (header, error) {
 			if !pixels {
 				return header{}, corrupt(PNG, "it holds no picture")
 			}
+			h.heavy = h.alpha && wide && interlaced
 			return h, nil
 		}
 	}
