@@ -31,15 +31,16 @@ const closeWait = time.Second
 
 // A history is what outlasts the reopening of a source, so that frames keep
 // their order and a replay cannot hide behind a lost connection. While a live
-// source runs it belongs to its goroutine.
+// source runs it belongs to its goroutine, except for opening.
 type history struct {
+	opening  chan struct{} // holds one token while the source is being opened
 	truth    *Truth
 	opened   time.Time
 	sequence uint64 // of the last picture
 }
 
 func newHistory(limits TruthLimits) *history {
-	return &history{truth: NewTruth(limits), opened: time.Now()}
+	return &history{opening: make(chan struct{}, 1), truth: NewTruth(limits), opened: time.Now()}
 }
 
 func newLive(g grabber, identity Identity, stall time.Duration, past *history, paced bool) *live {
@@ -71,11 +72,8 @@ func (l *live) read(ctx context.Context, g grabber, past *history, paced bool) {
 			l.finish(ErrClosed)
 			return
 		}
-		if errors.Is(err, ErrImage) {
-			l.publish(&frame, err)
-			continue
-		}
-		if err != nil {
+		damaged := errors.Is(err, ErrImage)
+		if err != nil && !damaged {
 			l.finish(err)
 			return
 		}
@@ -89,6 +87,10 @@ func (l *live) read(ctx context.Context, g grabber, past *history, paced bool) {
 			}
 		} else {
 			frame.Mono = time.Since(past.opened)
+		}
+		if damaged {
+			l.publish(&frame, err)
+			continue
 		}
 		past.sequence++
 		frame.Sequence, frame.Wall, frame.Source = past.sequence, time.Now(), l.identity

@@ -24,7 +24,8 @@ type Options struct {
 	// the driver's choice.
 	FourCC string
 	// Stall is how long a live source may be silent before it counts as lost, 3 s
-	// by default, and how long opening one may take, at least 5 s.
+	// by default, and how long opening one may take, at least 5 s. A driver that
+	// takes longer is left to itself, and what it opens then is closed.
 	Stall time.Duration
 	// Truth is when a live source counts as frozen or replayed.
 	Truth TruthLimits
@@ -98,7 +99,7 @@ func open(ctx context.Context, spec string, opts Options, past *history) (*Sourc
 	if t.identity.Kind == KindCamera {
 		t.identity = describe(opts.Sysfs, t.identity, opts.Allowed)
 	}
-	g, err := openGrabber(ctx, t, opts)
+	g, err := openGrabber(ctx, t, opts, past.opening)
 	if err != nil {
 		return nil, fmt.Errorf("open %s %s: %w", t.identity.Kind, t.identity.Name, err)
 	}
@@ -122,7 +123,7 @@ func open(ctx context.Context, spec string, opts Options, past *history) (*Sourc
 	return s, nil
 }
 
-func openGrabber(ctx context.Context, t target, opts Options) (grabber, error) {
+func openGrabber(ctx context.Context, t target, opts Options, slot chan struct{}) (grabber, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -130,7 +131,7 @@ func openGrabber(ctx context.Context, t target, opts Options) (grabber, error) {
 	case KindImage, KindFolder:
 		return openFolder(t, opts)
 	default:
-		return openVideo(ctx, t, opts)
+		return openVideo(ctx, t, opts, slot)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"time"
 
 	"gocv.io/x/gocv"
@@ -22,42 +23,26 @@ type video struct {
 	last          time.Duration // Mono of the last picture of a file
 }
 
-// openVideo opens the capture on a goroutine of its own, because a driver or a
-// server may keep it waiting for seconds and cannot be interrupted. If the
-// context ends first, that goroutine closes what it opened.
-func openVideo(ctx context.Context, t target, opts Options) (grabber, error) {
-	type result struct {
-		capture *gocv.VideoCapture
-		err     error
+// openVideo opens the capture of t. Whoever holds slot is opening: a source that
+// is opened again does not pile up openings of one stuck device.
+func openVideo(ctx context.Context, t target, opts Options, slot chan struct{}) (grabber, error) {
+	var timeout time.Duration
+	if t.identity.Kind != KindVideo {
+		timeout = max(opts.Stall, leastOpenTimeout)
 	}
-	opened := make(chan result)
-	go func() {
-		capture, err := openCapture(t, opts)
-		select {
-		case opened <- result{capture, err}:
-		case <-ctx.Done():
-			capture.Close()
-		}
-	}()
-	var r result
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case r = <-opened:
-	}
-	if r.err != nil {
-		r.capture.Close()
-		return nil, r.err
+	capture, err := openWithin(ctx, timeout, slot, func() (*gocv.VideoCapture, error) { return openCapture(t, opts) })
+	if err != nil {
+		return nil, err
 	}
 	v := &video{
-		capture: r.capture,
+		capture: capture,
 		limits:  opts.Limits,
-		width:   int(r.capture.Get(gocv.VideoCaptureFrameWidth)),
-		height:  int(r.capture.Get(gocv.VideoCaptureFrameHeight)),
+		width:   int(capture.Get(gocv.VideoCaptureFrameWidth)),
+		height:  int(capture.Get(gocv.VideoCaptureFrameHeight)),
 		finite:  t.identity.Kind == KindVideo,
 	}
 	v.interval = time.Second / 30
-	if fps := r.capture.Get(gocv.VideoCaptureFPS); fps >= 1 && fps <= 1000 {
+	if fps := capture.Get(gocv.VideoCaptureFPS); fps >= 1 && fps <= 1000 {
 		v.interval = time.Duration(float64(time.Second) / fps)
 	}
 	if err := v.checkSize(); err != nil {
@@ -65,6 +50,58 @@ func openVideo(ctx context.Context, t target, opts Options) (grabber, error) {
 		return nil, err
 	}
 	return v, nil
+}
+
+// openWithin calls open on a goroutine of its own, because a driver or a server
+// may keep it waiting and cannot be interrupted. It waits no longer than timeout,
+// if that is not zero, also for an earlier opening to give the slot back, and
+// then returns ErrCameraLost. If it stopped waiting, that goroutine closes what
+// it opened and only then gives the slot back.
+func openWithin(ctx context.Context, timeout time.Duration, slot chan struct{},
+	open func() (*gocv.VideoCapture, error)) (*gocv.VideoCapture, error) {
+	inTime := ctx
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		inTime, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	late := func() error {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fmt.Errorf("%w: it did not open within %v", ErrCameraLost, timeout)
+	}
+	select {
+	case slot <- struct{}{}:
+	case <-inTime.Done():
+		return nil, late()
+	}
+	type result struct {
+		capture *gocv.VideoCapture
+		err     error
+	}
+	opened := make(chan result)
+	go func() {
+		defer func() { <-slot }()
+		capture, err := open()
+		if err != nil {
+			capture.Close()
+			capture = nil
+		}
+		select {
+		case opened <- result{capture, err}:
+		case <-inTime.Done():
+			if capture != nil {
+				capture.Close()
+			}
+		}
+	}()
+	select {
+	case <-inTime.Done():
+		return nil, late()
+	case r := <-opened:
+		return r.capture, r.err
+	}
 }
 
 // Settings of OpenCV's FFmpeg backend that gocv has no names for.
@@ -78,9 +115,13 @@ const (
 func openCapture(t target, opts Options) (*gocv.VideoCapture, error) {
 	switch t.identity.Kind {
 	case KindCamera:
+		// OpenCV writes a warning to standard error for a device that is absent.
+		if _, err := os.Stat(fmt.Sprintf("/dev/video%d", t.device)); err != nil {
+			return new(gocv.VideoCapture), fmt.Errorf("%w: it is absent", ErrCameraLost)
+		}
 		capture, err := gocv.VideoCaptureDeviceWithAPI(t.device, gocv.VideoCaptureV4L2)
 		if err != nil {
-			return capture, fmt.Errorf("%w: it cannot be opened: absent, in use, or not permitted", ErrCameraLost)
+			return capture, fmt.Errorf("%w: it cannot be opened: in use, not permitted, or no camera", ErrCameraLost)
 		}
 		configure(capture, opts)
 		return capture, nil
