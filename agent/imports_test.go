@@ -47,7 +47,7 @@ func importTable() []rule {
 		}, tests: []string{"models/modelstest"}},
 		{who: "agent/examine", may: []string{"agent/verify", "capture", "inference", "models"},
 			tests: []string{"agent/specimen", "inference/onnx", "models/modelstest"}},
-		{who: "agent/vault", may: []string{"agent/verify"}, tests: []string{"sync/outbox/outboxtest"}},
+		{who: "agent/vault", may: []string{"agent/verify", "sync/outbox/boltpages"}, tests: []string{"sync/outbox/outboxtest"}},
 		{who: "agent/specimen", only: []string{"golang.org/x/image"}},
 		// The domain core knows no camera, no model runtime, no network and no
 		// disk, and so no library.
@@ -62,14 +62,15 @@ func importTable() []rule {
 
 		// sync carries bytes and an id: it never sees a verification.
 		{who: "sync/record"},
-		{who: "sync/outbox", may: []string{"sync/record"}, tests: []string{"sync/outbox/outboxtest"}},
+		{who: "sync/outbox", may: []string{"sync/outbox/boltpages", "sync/record"}, tests: []string{"sync/outbox/outboxtest"}},
+		{who: "sync/outbox/boltpages"},
 		{who: "sync/outbox/outboxtest", may: []string{"sync/outbox", "sync/record"}},
 		{who: "sync/uplink", may: []string{"sync/outbox", "sync/record"}, tests: []string{
 			"sync/collector", "sync/https", "sync/outbox/outboxtest", "sync/uplink/uplinktest",
 		}},
 		{who: "sync/uplink/uplinktest", may: []string{"sync/outbox", "sync/record", "sync/uplink"}},
 		{who: "sync/https", may: []string{"sync/outbox", "sync/record", "sync/uplink"}, tests: []string{"sync/collector", "sync/uplink/uplinktest"}},
-		{who: "sync/collector", may: []string{"sync/record"}, tests: []string{"sync/https", "sync/outbox", "sync/uplink"}},
+		{who: "sync/collector", may: []string{"sync/outbox/boltpages", "sync/record"}, tests: []string{"sync/https", "sync/outbox", "sync/uplink"}},
 
 		{who: "firmware/identity", tests: []string{"sync/record"}},
 	}
@@ -81,7 +82,7 @@ func homes() map[string][]string {
 	return map[string][]string{
 		"gocv.io/x/gocv":                         {"capture"},
 		"github.com/yalue/onnxruntime_go":        {"inference/onnx"},
-		"go.etcd.io/bbolt":                       {"sync/outbox", "agent/vault", "sync/collector", "firmware/identity"},
+		"go.etcd.io/bbolt":                       {"sync/outbox", "sync/outbox/boltpages", "agent/vault", "sync/collector", "firmware/identity"},
 		"github.com/eclipse/paho.mqtt.golang":    {"sync/mqtt", "sync/collector"},
 		"github.com/hashicorp/go-retryablehttp":  {"sync/https", "agent/webhook"},
 		"github.com/spf13/cobra":                 {"agent/cmd/edgeverify"},

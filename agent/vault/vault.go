@@ -14,6 +14,8 @@ import (
 	"github.com/gofrs/flock"
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/edgeverify/edgeverify/sync/outbox/boltpages"
 )
 
 // A Sealer is an AEAD under the device's key. Open returns an error for a
@@ -161,7 +163,7 @@ func (v *Vault) createIfMissing(dir string, device Sealer) error {
 	if err != nil {
 		return err
 	}
-	db, err := v.openBolt(temporary)
+	db, err := v.openBolt(temporary, bolt.Open)
 	if err != nil {
 		return err
 	}
@@ -197,11 +199,14 @@ func syncFolder(dir string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
+// opener is bolt.Open for a new file and boltpages.Open for one that exists.
+type opener func(path string, mode os.FileMode, o *bolt.Options) (*bolt.DB, error)
+
 // openBolt opens a file with every fsync. The list of free pages is rebuilt at
 // start instead of being written whole with each commit, which is as safe.
-func (v *Vault) openBolt(path string) (*bolt.DB, error) {
+func (v *Vault) openBolt(path string, open opener) (*bolt.DB, error) {
 	limit := int(v.quota + overshoot(v.quota))
-	db, err := bolt.Open(path, 0o600, &bolt.Options{
+	db, err := open(path, 0o600, &bolt.Options{
 		Timeout:         2 * time.Second,
 		FreelistType:    bolt.FreelistMapType,
 		NoFreelistSync:  true,
@@ -216,18 +221,19 @@ func (v *Vault) openBolt(path string) (*bolt.DB, error) {
 	return db, nil
 }
 
+// openFile opens the vault after checking every page of it.
 func (v *Vault) openFile(path string) error {
-	err := guarded(func() (err error) {
-		v.db, err = v.openBolt(path)
-		return err
-	})
+	db, err := v.openBolt(path, boltpages.Open)
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
 		return ErrInUse // a foreign tool holds bbolt's own lock
-	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
-		return fmt.Errorf("%w: %v", ErrDamaged, err)
+	case errors.Is(err, boltpages.ErrDamaged):
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	case err != nil:
+		return err
 	}
-	return err
+	v.db = db
+	return nil
 }
 
 // begin unwraps the data key, checks a vault that was not closed, and marks it

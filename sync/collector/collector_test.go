@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
 
 	"github.com/edgeverify/edgeverify/sync/collector"
@@ -184,6 +185,10 @@ func wantItem(t testing.TB, r record.Receipt, i int, status record.AckStatus, co
 func TestMain(m *testing.M) {
 	if dir := childDir(); dir != "" {
 		crashChild(dir)
+		return
+	}
+	if dir := os.Getenv(readerEnv); dir != "" {
+		readDamaged(dir)
 		return
 	}
 	goleak.VerifyTestMain(m)

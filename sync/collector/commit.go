@@ -96,6 +96,9 @@ func (s *store) records(ctx context.Context, tenant, device string, after uint64
 				return err
 			}
 			raw := bytes.Clone(r.raw)
+			if record.Digest(raw) != r.digest {
+				return fmt.Errorf("%w: arrival %d is not what was received", errRowDamaged, r.arrival)
+			}
 			e, err := record.Peek(raw)
 			if err != nil {
 				return fmt.Errorf("%w: arrival %d: %w", errRowDamaged, r.arrival, err)

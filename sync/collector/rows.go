@@ -30,7 +30,7 @@ const (
 	rowHeader  = 1 + 1 + 8 + 8 + 32
 )
 
-var errRowDamaged = errors.New("stored row is damaged")
+var errRowDamaged = fmt.Errorf("%w: stored row", ErrDamaged)
 
 func (r row) encode() []byte {
 	b := make([]byte, 0, rowHeader+len(r.raw))

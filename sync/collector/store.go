@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/edgeverify/edgeverify/sync/outbox/boltpages"
 	"go.etcd.io/bbolt"
 )
 
@@ -32,6 +33,17 @@ var (
 
 const storeSchema = 1
 
+func buckets() [][]byte {
+	return [][]byte{
+		bucketMeta, bucketDevices, bucketRows, bucketRIDs, bucketArrivals,
+		bucketEpochs, bucketEvidence, bucketCases, bucketRequests, bucketClaims,
+	}
+}
+
+// ErrDamaged means that collector.db is not what was written. It is left as it
+// is, to be restored from a copy.
+var ErrDamaged = errors.New("collector store is damaged")
+
 // store is the embedded store, on one bbolt file.
 type store struct {
 	db *bbolt.DB
@@ -47,7 +59,10 @@ func openStore(path string) (*store, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	db, err := openBolt(path)
+	db, err := openBolt(path, boltpages.Open)
+	if errors.Is(err, boltpages.ErrDamaged) {
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", path, err)
 	}
@@ -58,8 +73,11 @@ func openStore(path string) (*store, error) {
 	return s, nil
 }
 
-func openBolt(path string) (*bbolt.DB, error) {
-	return bbolt.Open(path, 0o600, &bbolt.Options{
+// opener is bbolt.Open for a new file and boltpages.Open for one that exists.
+type opener func(path string, mode os.FileMode, o *bbolt.Options) (*bbolt.DB, error)
+
+func openBolt(path string, open opener) (*bbolt.DB, error) {
+	return open(path, 0o600, &bbolt.Options{
 		Timeout:        2 * time.Second,
 		FreelistType:   bbolt.FreelistMapType,
 		NoFreelistSync: true,
@@ -71,15 +89,12 @@ func createStore(path string) error {
 	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	db, err := openBolt(fresh)
+	db, err := openBolt(fresh, bbolt.Open)
 	if err != nil {
 		return err
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{
-			bucketMeta, bucketDevices, bucketRows, bucketRIDs, bucketArrivals,
-			bucketEpochs, bucketEvidence, bucketCases, bucketRequests, bucketClaims,
-		} {
+		for _, name := range buckets() {
 			if _, err := tx.CreateBucket(name); err != nil {
 				return err
 			}
@@ -96,11 +111,12 @@ func createStore(path string) error {
 }
 
 func checkSchema(tx *bbolt.Tx) error {
-	meta := tx.Bucket(bucketMeta)
-	if meta == nil {
-		return errors.New("not a collector's store")
+	for _, name := range buckets() {
+		if tx.Bucket(name) == nil {
+			return fmt.Errorf("%w: no bucket %s", ErrDamaged, name)
+		}
 	}
-	if v := meta.Get(keySchema); len(v) != 1 || v[0] != storeSchema {
+	if v := tx.Bucket(bucketMeta).Get(keySchema); len(v) != 1 || v[0] != storeSchema {
 		return fmt.Errorf("schema %v, want %d", v, storeSchema)
 	}
 	return nil

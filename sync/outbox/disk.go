@@ -11,6 +11,8 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/edgeverify/edgeverify/sync/outbox/boltpages"
 )
 
 // view runs fn in a reading transaction. It works while the disk refuses
@@ -139,10 +141,7 @@ func (b *Box) mend() error {
 // rewrite copies what can be read into a new file, so that every page is
 // written and synced through a fresh descriptor, and puts it in place.
 func (b *Box) rewrite() error {
-	if err := checkFile(b.path(storeFile)); err != nil {
-		return err
-	}
-	src, err := bolt.Open(b.path(storeFile), 0o600, &bolt.Options{ReadOnly: true, Timeout: lockTimeout})
+	src, err := openReadOnly(b.path(storeFile))
 	if err != nil {
 		return err
 	}
@@ -188,14 +187,16 @@ var errCompacting = errors.New("being compacted")
 
 // readOnly keeps the file open for reading while commits are refused.
 func (b *Box) readOnly() {
-	if b.db != nil || checkFile(b.path(storeFile)) != nil {
+	if b.db != nil {
 		return
 	}
-	db, err := bolt.Open(b.path(storeFile), 0o600, &bolt.Options{ReadOnly: true, Timeout: lockTimeout})
-	if err != nil {
-		return
+	if db, err := openReadOnly(b.path(storeFile)); err == nil {
+		b.db = db
 	}
-	b.db = db
+}
+
+func openReadOnly(path string) (*bolt.DB, error) {
+	return boltpages.Open(path, 0o600, &bolt.Options{ReadOnly: true, Timeout: lockTimeout, PageSize: pageSize})
 }
 
 // guarded runs fn and turns a panic into ErrDamaged. bbolt panics on pages that

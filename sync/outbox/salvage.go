@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/edgeverify/edgeverify/sync/outbox/boltpages"
 	"github.com/edgeverify/edgeverify/sync/record"
 )
 
@@ -91,8 +92,10 @@ func (s *salvager) fill(dst *bolt.DB) error {
 	for from := uint64(2); from < pages; from += salvageStep {
 		err := dst.Update(func(tx *bolt.Tx) error {
 			for id := from; id < min(from+salvageStep, pages); id++ {
-				if err := s.page(tx, id, pages); err != nil {
-					return err
+				for _, e := range boltpages.Find(s.file, pageSize, id, pages) {
+					if err := s.take(tx, e); err != nil {
+						return err
+					}
 				}
 			}
 			return nil
@@ -104,81 +107,30 @@ func (s *salvager) fill(dst *bolt.DB) error {
 	return dst.Update(s.conclude)
 }
 
-// page takes the elements of one page, if it is a leaf that makes sense.
-func (s *salvager) page(tx *bolt.Tx, id, pages uint64) error {
-	head := make([]byte, pageHeader)
-	if _, err := s.file.ReadAt(head, int64(id)*pageSize); err != nil {
-		return nil // an unreadable sector costs its page
-	}
-	n := uint64(binary.LittleEndian.Uint32(head[12:])) + 1
-	if binary.LittleEndian.Uint16(head[8:]) != flagLeaf || n > pages-id {
-		return nil
-	}
-	p := make([]byte, n*pageSize)
-	if _, err := s.file.ReadAt(p, int64(id)*pageSize); err != nil {
-		return nil
-	}
-	count := min(int(binary.LittleEndian.Uint16(p[10:])), (len(p)-pageHeader)/pageElement)
-	for i := range count {
-		at := pageHeader + i*pageElement
-		e, err := decodeLeaf(p, p[at:at+pageElement], uint64(at))
-		if err != nil {
-			continue
-		}
-		if e.flags == leafBucket && len(e.value) > 16 {
-			if err := s.inline(tx, e.value[16:]); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := s.take(tx, e); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// inline takes the elements of a small bucket that lives in its parent's page.
-func (s *salvager) inline(tx *bolt.Tx, p []byte) error {
-	if len(p) < pageHeader {
-		return nil
-	}
-	list, err := leafElements(p)
-	if err != nil {
-		return nil
-	}
-	for _, e := range list {
-		if err := s.take(tx, e); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // take keeps an element that proves to be a record, a claim or the chain state.
-func (s *salvager) take(tx *bolt.Tx, e leafElement) error {
-	switch len(e.key) {
+func (s *salvager) take(tx *bolt.Tx, e boltpages.Element) error {
+	switch len(e.Key) {
 	case len(keyChain):
-		if string(e.key) != keyChain {
+		if string(e.Key) != keyChain {
 			return nil
 		}
 		s.sealed++
-		if c, err := s.box.openChain(e.value); err == nil {
+		if c, err := s.box.openChain(e.Value); err == nil {
 			s.opened++
 			s.last.epoch = max(s.last.epoch, c.epoch)
 			s.last.next = max(s.last.next, c.next)
 		}
 	case 16:
-		if _, err := decodeClaim(e.value); err == nil {
-			return tx.Bucket([]byte(bucketRID)).Put(e.key, e.value)
+		if _, err := decodeClaim(e.Value); err == nil {
+			return tx.Bucket([]byte(bucketRID)).Put(e.Key, e.Value)
 		}
 	case 8:
-		if _, err := decodeStored(e.value); err != nil {
+		if _, err := decodeStored(e.Value); err != nil {
 			return nil
 		}
 		s.sealed++
-		seq := binary.BigEndian.Uint64(e.key)
-		item, st, err := s.box.unseal(seq, e.value)
+		seq := binary.BigEndian.Uint64(e.Key)
+		item, st, err := s.box.unseal(seq, e.Value)
 		if err != nil {
 			return nil
 		}

@@ -15,6 +15,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 	"golang.org/x/sys/unix"
+
+	"github.com/edgeverify/edgeverify/sync/outbox/boltpages"
 )
 
 // Files of the folder. The epoch stands in a file of its own, so that losing or
@@ -125,7 +127,7 @@ func (b *Box) replaceStoreAfter(fill func(*bolt.DB) error, before func() error) 
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	db, err := b.openBolt(path)
+	db, err := b.openBolt(path, bolt.Open)
 	if err != nil {
 		return err
 	}
@@ -145,11 +147,14 @@ func (b *Box) replaceStoreAfter(fill func(*bolt.DB) error, before func() error) 
 	return syncPath(b.dir)
 }
 
+// opener is bolt.Open for a new file and boltpages.Open for one that exists.
+type opener func(path string, mode os.FileMode, o *bolt.Options) (*bolt.DB, error)
+
 // openBolt opens a bbolt file for writing, with every commit synced. A free
 // list that is rebuilt at open, and not written with each commit, is as safe
 // against power cuts and spares the flash.
-func (b *Box) openBolt(path string) (*bolt.DB, error) {
-	db, err := bolt.Open(path, 0o600, &bolt.Options{
+func (b *Box) openBolt(path string, open opener) (*bolt.DB, error) {
+	db, err := open(path, 0o600, &bolt.Options{
 		Timeout:         lockTimeout,
 		FreelistType:    bolt.FreelistMapType,
 		NoFreelistSync:  true,
@@ -157,10 +162,12 @@ func (b *Box) openBolt(path string) (*bolt.DB, error) {
 		MaxSize:         int(b.o.Quota),
 		InitialMmapSize: int(b.o.Quota),
 	})
-	if errors.Is(err, berrors.ErrTimeout) {
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
 		return nil, ErrInUse
-	}
-	if err != nil {
+	case errors.Is(err, boltpages.ErrDamaged):
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	case err != nil:
 		return nil, err
 	}
 	db.AllocSize = growth(b.o.Quota)
@@ -169,13 +176,12 @@ func (b *Box) openBolt(path string) (*bolt.DB, error) {
 
 // openFile opens the store after checking every page of it.
 func (b *Box) openFile() error {
-	if err := checkFile(b.path(storeFile)); err != nil {
+	db, err := b.openBolt(b.path(storeFile), boltpages.Open)
+	if err != nil {
 		return err
 	}
-	return guarded(func() (err error) {
-		b.db, err = b.openBolt(b.path(storeFile))
-		return err
-	})
+	b.db = db
+	return nil
 }
 
 // begin reconciles the store with the epoch file, verifies a store that was not
