@@ -84,6 +84,17 @@ func (e *Encoder) Embed(p Picture, points [5]Point, m *Meter) (Embedding, error)
 	return normalise(sum)
 }
 
+// Mean describes a face seen several times: the direction of the sum.
+func Mean(views []Embedding) (Embedding, error) {
+	var sum Embedding
+	for _, v := range views {
+		for i, x := range v {
+			sum[i] += x
+		}
+	}
+	return normalise(sum)
+}
+
 // normalise scales a vector to length 1; one without a direction is refused.
 func normalise(v Embedding) (Embedding, error) {
 	var squares float64

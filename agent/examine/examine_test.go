@@ -212,6 +212,42 @@ func TestSeveralFramesGiveTheMedianAndTheSharpestFace(t *testing.T) {
 	}
 }
 
+// The face of a print among live frames must not be compared on the strength of
+// the others, however sharp it is.
+func TestAPrintAmongLiveFramesIsNotCompared(t *testing.T) {
+	x, p := examiner(t), photos(t)
+	var small, soft capture.Frame
+	if err := p.large.Cut(image.Rect(0, 0, 1920, 1080), 480, 270, &small); err != nil {
+		t.Fatal(err)
+	}
+	if err := small.Cut(image.Rect(0, 0, 480, 270), 1920, 1080, &soft); err != nil {
+		t.Fatal(err)
+	}
+	probe := []*capture.Frame{&soft, &soft, p.print, &soft, &soft}
+	found, err := x.Examine(t.Context(), examine.Request{Checks: all(), Probe: probe, DocumentFront: p.front})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := found.Evidence.Liveness; l.BonaFide > 0.5 {
+		t.Error("bona fide with the print as the sharpest frame: got more than 0.5, want what the print shows")
+	}
+}
+
+func TestSeveralViewsDescribeOneFace(t *testing.T) {
+	x, p := examiner(t), photos(t)
+	one, err := x.Examine(t.Context(), examine.Request{Probe: []*capture.Frame{p.holder}, Describe: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	several, err := x.Examine(t.Context(), examine.Request{Probe: []*capture.Frame{p.holder, p.large, p.holder}, Describe: true})
+	if err != nil || several.Probe == nil {
+		t.Fatalf("Examine: %v", err)
+	}
+	if score := inference.Compare(&one.Probe.Embedding, &several.Probe.Embedding); score < 0.95 {
+		t.Errorf("one view against three: got a score of %.3f, want above 0.95", score)
+	}
+}
+
 func TestNobodyToLookAtIsRefused(t *testing.T) {
 	x, p := examiner(t), photos(t)
 	if _, err := x.Examine(t.Context(), examine.Request{Checks: all(), DocumentFront: p.front}); !errors.Is(err, examine.ErrNoProbe) {
