@@ -85,15 +85,9 @@ func TestFlippedBitNeverGivesAWrongRecord(t *testing.T) {
 	t.Logf("150 bits: %d stores salvaged, %d with records missing or set aside, %d whole", salvaged, lost, intact)
 }
 
-// TestDamagedRecordIsSetAsideAndTheOthersFlow alters bytes inside one record.
-func TestDamagedRecordIsSetAsideAndTheOthersFlow(t *testing.T) {
-	dir := t.TempDir()
-	b := openBox(t, dir)
-	var all []outbox.Position
-	for range 20 {
-		all = append(all, mustPut(t, b, `{}`))
-	}
-	closeBox(t, b)
+// damageLastRecord alters bytes inside one record, everywhere in the file.
+func damageLastRecord(t *testing.T, dir string) {
+	t.Helper()
 	path := filepath.Join(dir, "outbox.db")
 	file, err := os.ReadFile(path)
 	if err != nil {
@@ -110,6 +104,18 @@ func TestDamagedRecordIsSetAsideAndTheOthersFlow(t *testing.T) {
 	if err := os.WriteFile(path, file, 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestDamagedRecordIsSetAsideAndTheOthersFlow alters bytes inside one record.
+func TestDamagedRecordIsSetAsideAndTheOthersFlow(t *testing.T) {
+	dir := t.TempDir()
+	b := openBox(t, dir)
+	var all []outbox.Position
+	for range 20 {
+		all = append(all, mustPut(t, b, `{}`))
+	}
+	closeBox(t, b)
+	damageLastRecord(t, dir)
 	b = openBox(t, dir)
 	defer closeBox(t, b)
 	items := allDue(t, b)

@@ -112,7 +112,7 @@ func (b *Box) store(tx *bolt.Tx, group []*pending) error {
 			p.err = err
 			continue
 		}
-		if free -= cost(raw); free < b.reserveFor(p.kind) {
+		if free -= cost(raw); free < b.reserveFor(p.kind) && !p.owed {
 			free += cost(raw)
 			p.err = fmt.Errorf("%w: quota of %d bytes", ErrFull, b.o.Quota)
 			continue
@@ -189,6 +189,7 @@ type pending struct {
 	kind    record.Kind
 	body    []byte // compact
 	content [32]byte
+	owed    bool // stored whatever the quota says
 
 	done chan struct{}
 	pos  Position

@@ -2,36 +2,20 @@ package outbox
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"slices"
 
-	"github.com/google/uuid"
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/edgeverify/edgeverify/sync/outbox/boltpages"
 	"github.com/edgeverify/edgeverify/sync/record"
 )
 
-// maxHeld bounds the ranges of a gap record's body.
-const maxHeld = 1000
-
 // salvageStep is how many pages of the damaged file go into one transaction.
 const salvageStep = 256
-
-// gapBody is what a gap record states after a salvage: under Epoch, numbers
-// below NextSeq were given, and the device still holds Held. What the collector
-// neither has nor finds there is lost.
-type gapBody struct {
-	Cause   string      `json:"cause"` // store_damaged
-	Epoch   uint32      `json:"epoch"`
-	NextSeq uint64      `json:"next_seq"`
-	Held    [][2]uint64 `json:"held"` // first and last of each run, ascending
-	More    bool        `json:"more,omitempty"`
-}
 
 // salvage replaces a damaged store by a new one with every record that can
 // still be read, under a new epoch, and states the gap in a signed record. The
@@ -40,18 +24,26 @@ type gapBody struct {
 // It looks into every page, reachable or not, and trusts the seals alone. So a
 // record that was delivered and not yet overwritten may come back: the
 // collector answers that it has it.
-func (b *Box) salvage(cause error, epoch uint32) (uint32, error) {
+func (b *Box) salvage(cause error, reached anchor) (anchor, error) {
 	b.log.Error("outbox is damaged, salvaging it", "error", cause)
 	if err := b.closeStore(); err != nil {
 		b.log.Warn("closing the damaged outbox", "error", err)
 	}
 	f, err := os.Open(b.path(storeFile))
 	if err != nil {
-		return 0, err
+		return anchor{}, err
 	}
 	defer f.Close()
-	s := &salvager{box: b, file: f, last: chain{epoch: epoch, next: 1}}
-	err = b.replaceStoreAfter(s.fill, func() error {
+	s := &salvager{box: b, file: f, reached: reached.epoch, last: chain{next: 1}}
+	mark := anchor{incarnation: newIncarnation()}
+	fill := func(dst *bolt.DB) error {
+		if err := s.fill(dst); err != nil {
+			return err
+		}
+		mark.epoch = s.epoch()
+		return dst.Update(func(tx *bolt.Tx) error { return storeIncarnation(tx, mark.incarnation) })
+	}
+	err = b.replaceStoreAfter(fill, func() error {
 		if s.opened == 0 && s.sealed > 0 {
 			return fmt.Errorf("%w: nothing in it opens with this device's key: %w", ErrDamaged, cause)
 		}
@@ -59,25 +51,30 @@ func (b *Box) salvage(cause error, epoch uint32) (uint32, error) {
 		if err := os.Link(b.path(storeFile), aside); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		return b.writeEpoch(s.last.epoch + 1)
+		return b.writeAnchor(mark)
 	})
 	if err != nil {
-		return 0, err
+		return anchor{}, err
 	}
-	b.log.Error("outbox salvaged", "epoch", s.last.epoch+1, "records", len(s.held))
-	return s.last.epoch + 1, nil
+	b.log.Error("outbox salvaged", "epoch", mark.epoch, "records", len(s.held))
+	return mark, nil
 }
 
 // salvager reads a damaged file.
 type salvager struct {
 	box  *Box
 	file *os.File
-	last chain // the furthest state found
-	held []uint64
+	// reached is the epoch of the anchor, which may be ahead of the file.
+	reached uint32
+	last    chain // the furthest state found
+	held    []uint64
 	// sealed counts values that look like ours, opened those whose seal
 	// holds. Many sealed and none opened is the wrong key, not damage.
 	sealed, opened int
 }
+
+// epoch is the one that begins with the salvage.
+func (s *salvager) epoch() uint32 { return max(s.last.epoch, s.reached) + 1 }
 
 // fill copies what opens into dst.
 func (s *salvager) fill(dst *bolt.DB) error {
@@ -107,7 +104,9 @@ func (s *salvager) fill(dst *bolt.DB) error {
 	return dst.Update(s.conclude)
 }
 
-// take keeps an element that proves to be a record, a claim or the chain state.
+// take keeps an element that proves to be a record or the chain state. Claims are
+// made anew from the records: the claim of a lost record would answer for it for
+// ever, and without one the same outcome can be put again.
 func (s *salvager) take(tx *bolt.Tx, e boltpages.Element) error {
 	switch len(e.Key) {
 	case len(keyChain):
@@ -119,10 +118,6 @@ func (s *salvager) take(tx *bolt.Tx, e boltpages.Element) error {
 			s.opened++
 			s.last.epoch = max(s.last.epoch, c.epoch)
 			s.last.next = max(s.last.next, c.next)
-		}
-	case 16:
-		if _, err := decodeClaim(e.Value); err == nil {
-			return tx.Bucket([]byte(bucketRID)).Put(e.Key, e.Value)
 		}
 	case 8:
 		if _, err := decodeStored(e.Value); err != nil {
@@ -143,8 +138,7 @@ func (s *salvager) take(tx *bolt.Tx, e boltpages.Element) error {
 	return nil
 }
 
-// restore stores a record that opened, and its claim, which may have been on a
-// page that is lost.
+// restore stores a record that opened, and its claim.
 func (s *salvager) restore(tx *bolt.Tx, item Item, st stored) error {
 	e, err := record.Peek(item.Raw)
 	if err != nil {
@@ -155,11 +149,19 @@ func (s *salvager) restore(tx *bolt.Tx, item Item, st stored) error {
 		return err
 	}
 	c := claim{Position: item.Position, content: contentOf(e.Kind, e.Body)}
-	if err := tx.Bucket([]byte(bucketRID)).Put(key, c.encode()); err != nil {
+	rids, err := bucket(tx, bucketRID)
+	if err != nil {
+		return err
+	}
+	if err := rids.Put(key, c.encode()); err != nil {
+		return err
+	}
+	rec, err := bucket(tx, bucketRec)
+	if err != nil {
 		return err
 	}
 	fresh := stored{kind: st.kind, epoch: st.epoch, sealed: st.sealed}
-	return tx.Bucket([]byte(bucketRec)).Put(seqKey(item.Seq), fresh.encode())
+	return rec.Put(seqKey(item.Seq), fresh.encode())
 }
 
 // conclude queues what was found and states the gap as the first record of the
@@ -167,36 +169,20 @@ func (s *salvager) restore(tx *bolt.Tx, item Item, st stored) error {
 func (s *salvager) conclude(tx *bolt.Tx) error {
 	slices.Sort(s.held)
 	s.held = slices.Compact(s.held)
-	body := gapBody{Cause: "store_damaged", Epoch: s.last.epoch, NextSeq: s.last.next, Held: [][2]uint64{}}
+	due, err := bucket(tx, bucketDue)
+	if err != nil {
+		return err
+	}
 	for _, seq := range s.held {
-		if err := tx.Bucket([]byte(bucketDue)).Put(dueKey(0, seq), []byte{}); err != nil {
+		if err := due.Put(dueKey(0, seq), []byte{}); err != nil {
 			return err
 		}
-		if n := len(body.Held); n > 0 && body.Held[n-1][1]+1 == seq {
-			body.Held[n-1][1] = seq
-		} else if n < maxHeld {
-			body.Held = append(body.Held, [2]uint64{seq, seq})
-		} else {
-			body.More = true
-		}
 	}
-	if err := s.box.storeChain(tx, chain{epoch: s.last.epoch + 1, next: s.last.next}); err != nil {
+	if s.last.epoch == 0 {
+		s.last.epoch = s.reached // nothing in the file says otherwise
+	}
+	if err := s.box.storeChain(tx, chain{epoch: s.epoch(), next: s.last.next}); err != nil {
 		return err
 	}
-	raw, err := json.Marshal(body)
-	if err != nil {
-		return err
-	}
-	rid, err := uuid.NewV7()
-	if err != nil {
-		return err
-	}
-	gap, err := newPending(rid.String(), record.Gap, raw)
-	if err != nil {
-		return err
-	}
-	if err := s.box.store(tx, []*pending{gap}); err != nil {
-		return err
-	}
-	return gap.err
+	return s.box.stateGap(tx, causeDamaged, s.last, s.held)
 }

@@ -7,11 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/google/renameio/v2"
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 	"golang.org/x/sys/unix"
@@ -19,8 +16,9 @@ import (
 	"github.com/edgeverify/edgeverify/sync/outbox/boltpages"
 )
 
-// Files of the folder. The epoch stands in a file of its own, so that losing or
-// restoring the store cannot bring a used sequence number back.
+// Files of the folder. The anchor stands in a file of its own, so that losing the
+// store, or restoring an older copy of it, cannot bring a used sequence number
+// back. A copy of the whole folder can: it is the anchor's too.
 const (
 	storeFile   = "outbox.db"
 	newFile     = "outbox.db.new" // being made; removed at the next start
@@ -44,29 +42,29 @@ func (b *Box) openStore() error {
 	if err := os.Remove(b.path(newFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	epoch, err := b.readEpoch()
+	a, err := b.readAnchor()
 	if err != nil {
 		return err
 	}
 	switch _, err := os.Stat(b.path(storeFile)); {
 	case errors.Is(err, fs.ErrNotExist):
-		// The epoch is written first: a cut between the two skips an epoch,
+		// The anchor is written first: a cut between the two skips an epoch,
 		// the other order could use one twice.
-		epoch++
-		if err := b.writeEpoch(epoch); err != nil {
+		a = anchor{epoch: a.epoch + 1, incarnation: newIncarnation()}
+		if err := b.writeAnchor(a); err != nil {
 			return err
 		}
-		if err := b.create(epoch); err != nil {
+		if err := b.create(a); err != nil {
 			return err
 		}
-		b.log.Info("outbox created", "epoch", epoch)
+		b.log.Info("outbox created", "epoch", a.epoch)
 	case err != nil:
 		return err
 	}
-	err = b.openAndBegin(epoch)
+	err = b.openAndBegin(a)
 	if errors.Is(err, ErrDamaged) {
-		if epoch, err = b.salvage(err, epoch); err == nil {
-			err = b.openAndBegin(epoch)
+		if a, err = b.salvage(err, a); err == nil {
+			err = b.openAndBegin(a)
 		}
 	}
 	if err != nil {
@@ -78,22 +76,25 @@ func (b *Box) openStore() error {
 	return nil
 }
 
-func (b *Box) openAndBegin(epoch uint32) error {
+func (b *Box) openAndBegin(a anchor) error {
 	if err := b.openFile(); err != nil {
 		return err
 	}
-	return b.begin(epoch)
+	return b.begin(a)
 }
 
 // create makes an empty store. A bbolt file that lost power while it was
 // initialised may never open again, so it is made under another name.
-func (b *Box) create(epoch uint32) error {
+func (b *Box) create(a anchor) error {
 	return b.replaceStore(func(db *bolt.DB) error {
 		return db.Update(func(tx *bolt.Tx) error {
 			if err := b.layout(tx); err != nil {
 				return err
 			}
-			return b.storeChain(tx, chain{epoch: epoch, next: 1})
+			if err := storeIncarnation(tx, a.incarnation); err != nil {
+				return err
+			}
+			return b.storeChain(tx, chain{epoch: a.epoch, next: 1})
 		})
 	})
 }
@@ -127,7 +128,9 @@ func (b *Box) replaceStoreAfter(fill func(*bolt.DB) error, before func() error) 
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	db, err := b.openBolt(path, bolt.Open)
+	// What fits the quota here may need more pages there, and a file that
+	// cannot be replaced cannot be used.
+	db, err := b.openBolt(path, noLimit, bolt.Open)
 	if err != nil {
 		return err
 	}
@@ -147,20 +150,23 @@ func (b *Box) replaceStoreAfter(fill func(*bolt.DB) error, before func() error) 
 	return syncPath(b.dir)
 }
 
+// noLimit lets a file grow as it needs.
+const noLimit = 0
+
 // opener is bolt.Open for a new file and boltpages.Open for one that exists.
 type opener func(path string, mode os.FileMode, o *bolt.Options) (*bolt.DB, error)
 
 // openBolt opens a bbolt file for writing, with every commit synced. A free
 // list that is rebuilt at open, and not written with each commit, is as safe
 // against power cuts and spares the flash.
-func (b *Box) openBolt(path string, open opener) (*bolt.DB, error) {
+func (b *Box) openBolt(path string, limit int64, open opener) (*bolt.DB, error) {
 	db, err := open(path, 0o600, &bolt.Options{
 		Timeout:         lockTimeout,
 		FreelistType:    bolt.FreelistMapType,
 		NoFreelistSync:  true,
 		PageSize:        pageSize,
-		MaxSize:         int(b.o.Quota),
-		InitialMmapSize: int(b.o.Quota),
+		MaxSize:         int(limit),
+		InitialMmapSize: int(max(limit, b.o.Quota)),
 	})
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
@@ -176,7 +182,16 @@ func (b *Box) openBolt(path string, open opener) (*bolt.DB, error) {
 
 // openFile opens the store after checking every page of it.
 func (b *Box) openFile() error {
-	db, err := b.openBolt(b.path(storeFile), boltpages.Open)
+	info, err := os.Stat(b.path(storeFile))
+	if err != nil {
+		return err
+	}
+	limit := b.o.Quota
+	if info.Size() > limit {
+		// Settling must still find the pages that it needs to free others.
+		limit = info.Size() + int64(growth(b.o.Quota)) + deletionSlack
+	}
+	db, err := b.openBolt(b.path(storeFile), limit, boltpages.Open)
 	if err != nil {
 		return err
 	}
@@ -184,11 +199,11 @@ func (b *Box) openFile() error {
 	return nil
 }
 
-// begin reconciles the store with the epoch file, verifies a store that was not
+// begin reconciles the store with the anchor, verifies a store that was not
 // closed, and marks it as in use.
-func (b *Box) begin(epoch uint32) error {
+func (b *Box) begin(reached anchor) error {
 	var c chain
-	clean := false
+	clean, incarnation := false, ""
 	err := b.view(func(tx *bolt.Tx) (err error) {
 		meta, err := bucket(tx, bucketMeta)
 		if err != nil {
@@ -198,6 +213,7 @@ func (b *Box) begin(epoch uint32) error {
 			return fmt.Errorf("store of schema %v, want %d", v, storeSchema)
 		}
 		clean = bytes.Equal(meta.Get([]byte(keyClean)), []byte{1})
+		incarnation = string(meta.Get([]byte(keyIncarnation)))
 		c, err = b.loadChain(tx)
 		return err
 	})
@@ -210,17 +226,14 @@ func (b *Box) begin(epoch uint32) error {
 			return err
 		}
 	}
-	next := c
-	if c.epoch < epoch {
-		// An older copy of the store was put back: numbers of its epoch may
-		// have been given to records that it does not know.
-		next = chain{epoch: epoch + 1, next: c.next}
-		b.log.Error("outbox is an older copy, new epoch", "stored", c.epoch, "reached", epoch)
+	fresh := anchor{epoch: c.epoch, incarnation: newIncarnation()}
+	restored := c.epoch < reached.epoch || incarnation != reached.incarnation
+	if restored {
+		fresh.epoch = max(c.epoch, reached.epoch) + 1
+		b.log.Error("outbox is an older copy, new epoch", "stored", c.epoch, "reached", reached.epoch)
 	}
-	if next.epoch != epoch {
-		if err := b.writeEpoch(next.epoch); err != nil {
-			return err
-		}
+	if err := b.writeAnchor(fresh); err != nil {
+		return err
 	}
 	return b.update(func(tx *bolt.Tx) error {
 		if !clean {
@@ -228,13 +241,25 @@ func (b *Box) begin(epoch uint32) error {
 				return err
 			}
 		}
-		if next != c {
-			if err := b.storeChain(tx, next); err != nil {
+		if restored {
+			if err := b.beginEpoch(tx, fresh.epoch, c); err != nil {
 				return err
 			}
 		}
-		return setClean(tx, false)
+		return errors.Join(storeIncarnation(tx, fresh.incarnation), setClean(tx, false))
 	})
+}
+
+// beginEpoch continues a restored store under a new epoch.
+func (b *Box) beginEpoch(tx *bolt.Tx, epoch uint32, before chain) error {
+	held, err := heldSeqs(tx)
+	if err != nil {
+		return err
+	}
+	if err := b.storeChain(tx, chain{epoch: epoch, next: before.next}); err != nil {
+		return err
+	}
+	return b.stateGap(tx, causeRestored, before, held)
 }
 
 func setClean(tx *bolt.Tx, clean bool) error {
@@ -247,30 +272,6 @@ func setClean(tx *bolt.Tx, clean bool) error {
 		v[0] = 1
 	}
 	return meta.Put([]byte(keyClean), v)
-}
-
-// readEpoch returns the epoch that this folder has reached, 0 for a new one.
-func (b *Box) readEpoch() (uint32, error) {
-	raw, err := os.ReadFile(b.path(epochFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	n, err := strconv.ParseUint(strings.TrimSuffix(string(raw), "\n"), 10, 32)
-	if err != nil || n == 0 {
-		return 0, fmt.Errorf("%w: %s holds no epoch", ErrDamaged, epochFile)
-	}
-	return uint32(n), nil
-}
-
-func (b *Box) writeEpoch(epoch uint32) error {
-	raw := strconv.AppendUint(nil, uint64(epoch), 10)
-	if err := renameio.WriteFile(b.path(epochFile), append(raw, '\n'), 0o600, renameio.WithTempDir(b.dir)); err != nil {
-		return err
-	}
-	return syncPath(b.dir)
 }
 
 // makeBallast sets disk space aside for the day when the file system is full.

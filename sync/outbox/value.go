@@ -15,7 +15,7 @@ import (
 // The buckets. Keys of rec, acked and poison are the sequence number in
 // big-endian, so that key order is queue order.
 const (
-	bucketMeta   = "meta"   // schema, chain, clean_shutdown
+	bucketMeta   = "meta"   // schema, chain, clean_shutdown, incarnation
 	bucketRec    = "rec"    // seq -> header + sealed record
 	bucketDue    = "due"    // next attempt in ms since 1970 ++ seq -> empty
 	bucketAcked  = "acked"  // seq -> what the collector acknowledged; a ring
@@ -27,6 +27,8 @@ const (
 	keySchema = "schema"
 	keyChain  = "chain"
 	keyClean  = "clean_shutdown"
+	// keyIncarnation names the start that last wrote to the store.
+	keyIncarnation = "incarnation"
 )
 
 const storeSchema = 1
