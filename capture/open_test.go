@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,9 +20,9 @@ func TestADeviceThatNeverOpensIsLostInTimeAndOpenedOnce(t *testing.T) {
 		const timeout = 5 * time.Second
 		slot := make(chan struct{}, 1)
 		driver := make(chan struct{}) // closed when the driver returns
-		openings := 0
+		var openings atomic.Int32
 		open := func() (*gocv.VideoCapture, error) {
-			openings++
+			openings.Add(1)
 			<-driver
 			return new(gocv.VideoCapture), errors.New("too late")
 		}
@@ -32,8 +33,8 @@ func TestADeviceThatNeverOpensIsLostInTimeAndOpenedOnce(t *testing.T) {
 				t.Errorf("openWithin = %v after %v, want ErrCameraLost after %v", err, took, timeout)
 			}
 		}
-		if openings != 1 {
-			t.Errorf("%d openings of a stuck device, want 1", openings)
+		if n := openings.Load(); n != 1 {
+			t.Errorf("%d openings of a stuck device, want 1", n)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -42,8 +43,8 @@ func TestADeviceThatNeverOpensIsLostInTimeAndOpenedOnce(t *testing.T) {
 		}
 		close(driver)
 		synctest.Wait()
-		if _, err := openWithin(t.Context(), timeout, slot, open); err == nil || errors.Is(err, ErrCameraLost) || openings != 2 {
-			t.Errorf("openWithin once the driver returned = %v at opening %d, want its own error at the second", err, openings)
+		if _, err := openWithin(t.Context(), timeout, slot, open); err == nil || errors.Is(err, ErrCameraLost) || openings.Load() != 2 {
+			t.Errorf("openWithin once the driver returned = %v at opening %d, want its own error at the second", err, openings.Load())
 		}
 	})
 }
