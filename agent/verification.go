@@ -110,7 +110,7 @@ func (d *Device) keep(ctx context.Context, v verify.Verification, camera *captur
 	if _, hidden := d.vault.Verification(ctx, v.ID); hidden != nil {
 		// It waits in the vault and will be recorded: whoever asks again gets
 		// another verification, and may say so by the id.
-		return fmt.Errorf("verification %s: %w", v.ID, err)
+		return fmt.Errorf("%w (verification %s waits to be recorded)", err, v.ID)
 	}
 	return nil // the trouble is somebody else's outcome: this one is recorded
 }
