@@ -60,6 +60,7 @@ func (d *Device) admin() http.Handler {
 		}
 		return struct{}{}, err
 	}))
+	mux.HandleFunc("POST /clock/confirm", answer(func(r *http.Request) (any, error) { return struct{}{}, d.confirmClock(r.Context()) }))
 	mux.HandleFunc("GET /health", answer(func(r *http.Request) (any, error) { return d.Health(r.Context()), nil }))
 	return d.counted(mux)
 }

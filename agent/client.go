@@ -129,6 +129,11 @@ func (c *Client) Health(ctx context.Context) (h Health, err error) {
 	return h, c.call(ctx, http.MethodGet, "/health", nil, &h)
 }
 
+// ConfirmClock tells the device that its clock is right.
+func (c *Client) ConfirmClock(ctx context.Context) error {
+	return c.call(ctx, http.MethodPost, "/clock/confirm", nil, &struct{}{})
+}
+
 // OutboxList lists queued and quarantined records with a number above after.
 func (c *Client) OutboxList(ctx context.Context, after uint64) (l []OutboxEntry, err error) {
 	return l, c.call(ctx, http.MethodGet, fmt.Sprintf("/outbox?after=%d", after), nil, &l)

@@ -47,7 +47,7 @@ func Doctor(ctx context.Context, c Config, build Build) iter.Seq[Finding] {
 		{"policy", "change the policy section, or the camera's", func() (string, error) { return doctorPolicy(c) }},
 		{"keys", "put the keys back from your backup; without them the data folder cannot be read", func() (string, error) { return doctorKeys(c) }},
 		{"data", "stop the other process, or repair the disk", func() (string, error) { return doctorData(ctx, c, build) }},
-		{"clock", "set the clock, or let a time service do it", func() (string, error) { return doctorClock(c, build) }},
+		{"clock", "set the clock, and if it is right run edgeverify doctor --confirm-clock", func() (string, error) { return doctorClock(c, build) }},
 		{"disk", "make room: out of service begins where an outcome cannot be kept", func() (string, error) { return doctorDisk(c) }},
 		{"camera", "plug the camera in, or name another in camera.source", func() (string, error) { return doctorCamera(ctx, c) }},
 		{"uplink", "check the network, uplink.url and the certificates; records wait meanwhile", func() (string, error) { return doctorUplink(ctx, c) }},

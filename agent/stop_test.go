@@ -186,3 +186,30 @@ func TestALostCameraIsAnErrorWithoutAVerdictAndDegradesHealth(t *testing.T) {
 		t.Errorf("Verify with a pipeline that is not configured: got %v, want ErrRequest", err)
 	}
 }
+
+func TestAnOperatorConfirmsAClockThatNobodyBelieved(t *testing.T) {
+	c := testConfig(t)
+	old := Build{Version: "test", Time: time.Now().AddDate(-3, 0, 0)}
+	d, err := Open(t.Context(), c, old, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if h := d.Health(t.Context()); h.State != Degraded || h.Clock != "unset" {
+		t.Errorf("Health three years after the build: got %s, clock %s, want %s, unset", h.State, h.Clock, Degraded)
+	}
+	if err := d.confirmClock(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if h := d.Health(t.Context()); h.State != InOrder || h.Clock == "unset" {
+		t.Errorf("Health after the confirmation: got %s, clock %s, want %s", h.State, h.Clock, InOrder)
+	}
+	entries, err := d.outboxList(t.Context(), 0)
+	if err != nil || len(entries) != 1 || entries[0].Kind != "audit" {
+		t.Errorf("outbox: got %v, %v, want one audit record", entries, err)
+	}
+}

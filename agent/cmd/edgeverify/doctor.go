@@ -9,12 +9,18 @@ import (
 )
 
 func doctorCommand(g *globals) *cobra.Command {
-	return &cobra.Command{
+	confirm := false
+	cmd := &cobra.Command{
 		Use: "doctor", Short: "Check every part of this device and say what to do", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := g.load()
 			if err != nil {
 				return err
+			}
+			if confirm {
+				if err := g.withDevice(cmd, func(d *agent.Client) error { return d.ConfirmClock(cmd.Context()) }); err != nil {
+					return err
+				}
 			}
 			fine, findings := true, []agent.Finding{}
 			for f := range agent.Doctor(cmd.Context(), c, build()) {
@@ -34,6 +40,8 @@ func doctorCommand(g *globals) *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&confirm, "confirm-clock", false, "first confirm that the device's clock is right; the centre is told")
+	return cmd
 }
 
 func printFinding(cmd *cobra.Command, f agent.Finding) {

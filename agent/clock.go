@@ -1,0 +1,33 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"github.com/edgeverify/edgeverify/sync/record"
+)
+
+// clockConfirmed is the reason code of an operator's word for the clock.
+const clockConfirmed = "clock_confirmed"
+
+// confirmClock takes an operator's word that the device's clock is right, where
+// no receipt has told for too long. The centre learns of it.
+func (d *Device) confirmClock(ctx context.Context) error {
+	if err := d.clock.Reset(time.Now()); err != nil {
+		return err
+	}
+	b, err := d.stamp()
+	if err != nil {
+		return err
+	}
+	b.Decision, b.Reasons = "no_decision", []string{clockConfirmed}
+	body, err := b.Encode()
+	if err != nil {
+		return err
+	}
+	if _, err := d.outbox.Put(context.WithoutCancel(ctx), newID(), record.Audit, body); err != nil {
+		return d.cannotKeep(err)
+	}
+	d.log.Info("clock confirmed")
+	return nil
+}
