@@ -160,34 +160,62 @@ func letterbox(img Image, w, h, left, top, size int, canvas planes) {
 	}
 }
 
-// decode reads the detector's grids: score √(cls·obj), centre (cell + d)·stride,
-// side e^d·stride, points (cell + d)·stride, in pixels of the input square.
+// decode reads the detector's grids, in pixels of the input square.
 func decode(r *onnx.Runner, size int, least float64) []Face {
 	var faces []Face
 	for i, stride := range strides() {
-		cls, obj, box, pts := r.Output(i), r.Output(3+i), r.Output(6+i), r.Output(9+i)
-		side, step := size/stride, float64(stride)
-		for cell := range cls {
-			// The product of the clipped scores decides cheaply before the root is drawn.
-			product := float64(min(max(cls[cell], 0), 1)) * float64(min(max(obj[cell], 0), 1))
-			if !(product > least*least) {
-				continue
-			}
-			cx, cy := float64(cell%side), float64(cell/side)
-			b, k := box[4*cell:4*cell+4], pts[10*cell:10*cell+10]
-			w, h := math.Exp(float64(b[2]))*step, math.Exp(float64(b[3]))*step
-			f := Face{Score: math.Sqrt(product), Box: Box{
-				X: (cx+float64(b[0]))*step - w/2, Y: (cy+float64(b[1]))*step - h/2, Width: w, Height: h,
-			}}
-			for j := range f.Points {
-				f.Points[j] = Point{(cx + float64(k[2*j])) * step, (cy + float64(k[2*j+1])) * step}
-			}
-			if f.Box.finite() {
-				faces = append(faces, f)
-			}
+		g := grid{r.Output(i), r.Output(3 + i), r.Output(6 + i), r.Output(9 + i)}
+		faces = append(faces, g.faces(size, stride, least)...)
+	}
+	return faces
+}
+
+// grid is what the detector says at one stride, cell by cell: a class and an
+// object score, 4 values of a box and 10 of points.
+type grid struct{ class, object, box, points []float32 }
+
+// faces decodes the cells whose score √(class·object) exceeds least: centre
+// (cell + d)·stride, side e^d·stride, points (cell + d)·stride. A box that is no
+// box, or several times the input, is none.
+func (g grid) faces(size, stride int, least float64) []Face {
+	var faces []Face
+	side, step := size/stride, float64(stride)
+	for cell := range g.class {
+		// The product of the clipped scores decides cheaply before the root is drawn.
+		product := float64(min(max(g.class[cell], 0), 1)) * float64(min(max(g.object[cell], 0), 1))
+		if !(product > least*least) {
+			continue
+		}
+		cx, cy := float64(cell%side), float64(cell/side)
+		b, k := g.box[4*cell:4*cell+4], g.points[10*cell:10*cell+10]
+		w, h := math.Exp(float64(b[2]))*step, math.Exp(float64(b[3]))*step
+		f := Face{Score: math.Sqrt(product), Box: Box{
+			X: (cx+float64(b[0]))*step - w/2, Y: (cy+float64(b[1]))*step - h/2, Width: w, Height: h,
+		}}
+		for j := range f.Points {
+			f.Points[j] = Point{(cx + float64(k[2*j])) * step, (cy + float64(k[2*j+1])) * step}
+		}
+		if f.plausible(float64(size)) {
+			faces = append(faces, f)
 		}
 	}
 	return faces
+}
+
+// plausible reports whether a face could be in a square of the given side:
+// nothing of it is further away than that side. NaN is nowhere.
+func (f Face) plausible(side float64) bool {
+	near := func(v float64) bool { return v > -side && v < 2*side }
+	b := f.Box
+	if !(near(b.X) && near(b.Y) && near(b.X+b.Width) && near(b.Y+b.Height) && b.Width >= 1 && b.Height >= 1) {
+		return false
+	}
+	for _, p := range f.Points {
+		if !near(p.X) || !near(p.Y) {
+			return false
+		}
+	}
+	return true
 }
 
 // suppress keeps the best of faces that overlap by more than 30 %, best first.

@@ -11,7 +11,6 @@ package inference
 
 import (
 	"fmt"
-	"math"
 	"time"
 )
 
@@ -52,11 +51,6 @@ func (b Box) overlap(c Box) float64 {
 // around is the box of the same centre with its sides multiplied by k.
 func (b Box) around(k float64) Box {
 	return Box{b.X - b.Width*(k-1)/2, b.Y - b.Height*(k-1)/2, b.Width * k, b.Height * k}
-}
-
-func (b Box) finite() bool {
-	sum := b.X + b.Y + b.Width + b.Height
-	return !math.IsNaN(sum) && !math.IsInf(sum, 0)
 }
 
 // A Meter adds up the time spent inside the runtime by the calls it is given
