@@ -112,6 +112,21 @@ func placed(tx *bolt.Tx, seq uint64, st stored) int {
 	return n
 }
 
+// everyRecordPlaced compares how many records there are with how many stand in the
+// queue or in quarantine: damage to the queue's pages can hide records that are
+// whole.
+func everyRecordPlaced(tx *bolt.Tx) (bool, error) {
+	keys := map[string]int{}
+	for _, name := range []string{bucketRec, bucketDue, bucketPoison} {
+		bkt, err := bucket(tx, name)
+		if err != nil {
+			return false, err
+		}
+		keys[name] = bkt.Stats().KeyN
+	}
+	return keys[bucketRec] == keys[bucketDue]+keys[bucketPoison], nil
+}
+
 // repair makes the newest records of a store that was not closed fit to be
 // handed out: one that does not open goes to quarantine, and one without an
 // entry gets one.
@@ -153,7 +168,7 @@ func (b *Box) repair(tx *bolt.Tx) error {
 	}
 	for _, e := range entries {
 		if e.bad {
-			err = b.quarantine(tx, e.seq, poisoned{code: codeDamaged})
+			err = errors.Join(dropDue(tx, e.seq), b.quarantine(tx, e.seq, poisoned{code: codeDamaged}))
 		} else {
 			err = requeue(tx, e.seq, e.st, 0)
 		}

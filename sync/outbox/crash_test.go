@@ -30,11 +30,11 @@ func kills(t *testing.T, n int) int {
 	return k
 }
 
-// killAfter runs the writing child on dir, kills it d after its first sign of
+// killAfter runs the child on dir, kills it d after its first sign of
 // life, or right after its start if eager, and returns what it had printed.
-func killAfter(t *testing.T, dir string, d time.Duration, eager bool) string {
+func killAfter(t *testing.T, job, dir string, d time.Duration, eager bool) string {
 	t.Helper()
-	cmd := child("write", dir)
+	cmd := child(job, dir)
 	pipe, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +69,7 @@ func TestKilledWriterLosesNothingAcknowledged(t *testing.T) {
 	n := kills(t, 40)
 	var slowest time.Duration
 	for range n {
-		out := killAfter(t, dir, time.Duration(5+rng.IntN(146))*time.Millisecond, false)
+		out := killAfter(t, "write", dir, time.Duration(5+rng.IntN(146))*time.Millisecond, false)
 		for line := range strings.Lines(out) {
 			if !strings.HasSuffix(line, "\n") {
 				continue // cut by the kill
@@ -122,7 +122,7 @@ func TestKillWhileCreatingLeavesAFolderThatOpens(t *testing.T) {
 	created := 0
 	for range kills(t, 30) {
 		dir := t.TempDir()
-		killAfter(t, dir, time.Duration(rng.IntN(30_000))*time.Microsecond, true)
+		killAfter(t, "write", dir, time.Duration(rng.IntN(30_000))*time.Microsecond, true)
 		if _, err := os.Stat(filepath.Join(dir, "outbox.db")); err == nil {
 			created++
 		}

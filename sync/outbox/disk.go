@@ -31,14 +31,14 @@ func (b *Box) view(fn func(*bolt.Tx) error) error {
 
 // write runs fn in a writing transaction of its own. Where the file system is
 // full it gives up the ballast and tries once more: the calls that use write
-// make room or keep the queue moving.
+// make room or keep the queue moving. Against the quota the ballast is no help.
 func (b *Box) write(ctx context.Context, fn func(*bolt.Tx) error) error {
 	if err := b.acquire(ctx); err != nil {
 		return err
 	}
 	defer b.release()
 	err := b.update(fn)
-	if errors.Is(err, ErrFull) && b.dropBallast() {
+	if outOfSpace(err) && b.dropBallast() {
 		err = b.update(fn)
 	}
 	if err == nil && b.ballastGone {

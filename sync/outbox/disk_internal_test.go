@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	bolt "go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
 
 	"github.com/edgeverify/edgeverify/sync/record"
@@ -154,6 +155,31 @@ func TestReadsWorkWhileTheDiskRefusesCommits(t *testing.T) {
 	}
 	if items, err := b.Due(t.Context(), time.Now(), 10, 1<<20); err != nil || len(items) != 2 {
 		t.Errorf("Due = %d records, %v, want 2", len(items), err)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAFullQuotaKeepsTheBallast: what the ballast frees is no room in the quota.
+func TestAFullQuotaKeepsTheBallast(t *testing.T) {
+	b := openForDisk(t, t.TempDir())
+	filler := make([]byte, 1<<20)
+	err := b.write(t.Context(), func(tx *bolt.Tx) error {
+		meta, err := bucket(tx, bucketMeta)
+		for i := range uint64(b.o.Quota / int64(len(filler))) {
+			err = errors.Join(err, meta.Put(seqKey(i), filler))
+		}
+		return err
+	})
+	if !errors.Is(err, ErrFull) {
+		t.Fatalf("write of the whole quota = %v, want ErrFull", err)
+	}
+	if _, err := os.Stat(b.path(ballastFile)); err != nil || b.ballastGone {
+		t.Errorf("the ballast was given up: %v, %t", err, b.ballastGone)
+	}
+	if _, err := putOne(t, b); err != nil {
+		t.Errorf("Put afterwards: %v", err)
 	}
 	if err := b.Close(); err != nil {
 		t.Error(err)

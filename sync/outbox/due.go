@@ -140,6 +140,9 @@ func (b *Box) postpone(tx *bolt.Tx, seq uint64, until time.Time) error {
 	}
 	s, err := decodeStored(v)
 	if err != nil {
+		if err := dropDue(tx, seq); err != nil {
+			return err
+		}
 		return b.quarantine(tx, seq, poisoned{code: codeDamaged})
 	}
 	queued, err := removeDue(tx, dueEntry{s.nextMs, seq})
@@ -186,4 +189,26 @@ func removeDue(tx *bolt.Tx, d dueEntry) (bool, error) {
 		return false, nil
 	}
 	return true, due.Delete(key)
+}
+
+// dropDue deletes every entry of a record, by reading the whole queue: for a
+// record whose header does not tell its place.
+func dropDue(tx *bolt.Tx, seq uint64) error {
+	due, err := bucket(tx, bucketDue)
+	if err != nil {
+		return err
+	}
+	var found [][]byte
+	c := due.Cursor()
+	for k, _ := c.First(); k != nil; k, _ = c.Next() {
+		if d, ok := decodeDue(k); ok && d.seq == seq {
+			found = append(found, k)
+		}
+	}
+	for _, k := range found {
+		if err := due.Delete(k); err != nil {
+			return err
+		}
+	}
+	return nil
 }

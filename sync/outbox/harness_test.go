@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/edgeverify/edgeverify/sync/outbox"
 	"github.com/edgeverify/edgeverify/sync/record"
@@ -188,6 +189,9 @@ func runChild(job, dir string) error {
 	if job == "open" {
 		return b.Close()
 	}
+	if job == "compact" {
+		return compactOne(b)
+	}
 	// Job "write": put and settle for ever, and print each number once it is
 	// acknowledged, or settled.
 	for i := 0; ; i++ {
@@ -211,4 +215,45 @@ func runChild(job, dir string) error {
 			}
 		}
 	}
+}
+
+// compactOne fills a store, settles all but some records, prints those, and
+// compacts.
+func compactOne(b *outbox.Box) error {
+	const all, keep = 1024, 8
+	puts := make([]outbox.Position, all)
+	var group errgroup.Group
+	for i := range puts {
+		group.Go(func() error {
+			id, err := uuid.NewV7()
+			if err != nil {
+				return err
+			}
+			puts[i], err = b.Put(context.Background(), id.String(), record.Verification, padded())
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	var acks []record.Acknowledgement
+	for _, p := range puts[keep:] {
+		acks = append(acks, ack(p, record.Stored))
+	}
+	if _, err := b.Settle(context.Background(), acks); err != nil {
+		return err
+	}
+	var lines []byte
+	for _, p := range puts[:keep] {
+		lines = fmt.Appendf(lines, "kept %d %x\n", p.Seq, p.Digest)
+	}
+	if _, err := os.Stdout.Write(lines); err != nil {
+		return err
+	}
+	worth, err := b.Compact(context.Background())
+	if err != nil || !worth {
+		return fmt.Errorf("compact: %t, %w", worth, err)
+	}
+	fmt.Println("compacted")
+	return nil
 }

@@ -182,6 +182,37 @@ func TestARecordThatASalvageLostMayBePutAgain(t *testing.T) {
 	}
 }
 
+// TestAcknowledgedRecordThatIsDamagedLeavesTheQueue settles a record whose bytes
+// went bad after they were sent.
+func TestAcknowledgedRecordThatIsDamagedLeavesTheQueue(t *testing.T) {
+	dir := t.TempDir()
+	b := openBox(t, dir)
+	var all []outbox.Position
+	for range 20 {
+		all = append(all, mustPut(t, b, `{}`))
+	}
+	closeBox(t, b)
+	damageLastRecord(t, dir)
+	b = openBox(t, dir)
+	defer closeBox(t, b)
+	before, err := b.Stats(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var acks []record.Acknowledgement
+	for _, p := range all {
+		acks = append(acks, ack(p, record.Stored))
+	}
+	s := mustSettle(t, b, acks...)
+	if len(s.Removed) != len(all)-1 || len(s.Quarantined) != 1 {
+		t.Errorf("Settle removed %d and set %v aside, want %d and one", len(s.Removed), s.Quarantined, len(all)-1)
+	}
+	after, err := b.Stats(t.Context())
+	if err != nil || before.Queued != len(all) || after.Queued != 0 || after.Quarantined != 1 {
+		t.Errorf("Stats before = %+v, after = %+v, %v, want 20 queued, then none and 1 set aside", before, after, err)
+	}
+}
+
 func TestGapNamesTheEpochOfTheRecordsAfterACutWithinASalvage(t *testing.T) {
 	dir := t.TempDir()
 	b := openBox(t, dir)

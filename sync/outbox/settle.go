@@ -21,7 +21,7 @@ const ackedRing = 4096
 // Settled says what became of a set of acknowledgements.
 type Settled struct {
 	Removed     []Position // the collector has them; they left the queue
-	Quarantined []Position // rejected for good, set aside
+	Quarantined []Position // rejected for good, or damaged here; set aside
 	Retryable   []Position // rejected for now; still due, Postpone is the caller's
 	// Repeated counts acknowledgements of records that were settled before.
 	Repeated int
@@ -110,6 +110,12 @@ func (b *Box) apply(tx *bolt.Tx, a record.Acknowledgement, s *Settled) error {
 	}
 	item, st, err := b.unseal(a.Seq, v)
 	if err != nil {
+		// The bytes of the header are not to be trusted for the place in the
+		// queue, nor those of the record for what was acknowledged.
+		if err := dropDue(tx, a.Seq); err != nil {
+			return err
+		}
+		s.Quarantined = append(s.Quarantined, Position{Epoch: a.Epoch, Seq: a.Seq, Digest: a.Digest})
 		return b.quarantine(tx, a.Seq, poisoned{code: codeDamaged})
 	}
 	if item.Epoch != a.Epoch || item.Digest != a.Digest {

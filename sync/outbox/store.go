@@ -203,7 +203,7 @@ func (b *Box) openFile() error {
 // closed, and marks it as in use.
 func (b *Box) begin(reached anchor) error {
 	var c chain
-	clean, incarnation := false, ""
+	clean, complete, incarnation := false, false, ""
 	err := b.view(func(tx *bolt.Tx) (err error) {
 		meta, err := bucket(tx, bucketMeta)
 		if err != nil {
@@ -214,14 +214,21 @@ func (b *Box) begin(reached anchor) error {
 		}
 		clean = bytes.Equal(meta.Get([]byte(keyClean)), []byte{1})
 		incarnation = string(meta.Get([]byte(keyIncarnation)))
-		c, err = b.loadChain(tx)
+		if c, err = b.loadChain(tx); err != nil {
+			return err
+		}
+		complete, err = everyRecordPlaced(tx)
 		return err
 	})
 	if err != nil {
 		return err
 	}
+	if clean && !complete {
+		b.log.Error("outbox has records outside queue and quarantine, or entries without one")
+		clean = false
+	}
 	if !clean {
-		b.log.Warn("outbox was not closed, verifying it")
+		b.log.Warn("outbox was not closed in order, verifying it")
 		if err := b.verifyStructure(); err != nil {
 			return err
 		}
