@@ -56,7 +56,7 @@ func (d *Device) admin() http.Handler {
 		}
 		err = d.outbox.Retry(r.Context(), seq)
 		if errors.Is(err, outbox.ErrNotFound) {
-			err = fmt.Errorf("record %d is not in quarantine: %w", seq, err)
+			err = fmt.Errorf("%w: record %d is not in quarantine", ErrRequest, seq)
 		}
 		return struct{}{}, err
 	}))

@@ -1,15 +1,15 @@
 package agent
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -152,35 +152,19 @@ func DefaultConfig() Config {
 // the path of its key.
 func LoadConfig(path string, environ []string) (Config, error) {
 	c := DefaultConfig()
+	var faults []error
 	if path != "" {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return Config{}, fmt.Errorf("configuration: %w", err)
 		}
-		if err := c.parse(text); err != nil {
-			return Config{}, fmt.Errorf("configuration %s: %w", path, err)
-		}
+		faults = append(faults, c.parse(text))
 	}
-	if err := errors.Join(c.override(environ), c.validate()); err != nil {
-		return Config{}, fmt.Errorf("configuration: %w", err)
+	faults = append(faults, c.override(environ), c.validate())
+	if err := errors.Join(faults...); err != nil {
+		return Config{}, fmt.Errorf("configuration %s: %w", path, err)
 	}
 	return c, nil
-}
-
-// parse reads strict YAML; a document that says nothing changes nothing.
-func (c *Config) parse(text []byte) error {
-	var said any
-	if err := yaml.Unmarshal(text, &said); err == nil && said == nil {
-		return nil // decoding null would wipe the defaults out
-	}
-	d := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict())
-	if err := d.Decode(c); err != nil {
-		return err
-	}
-	if err := d.Decode(&said); !errors.Is(err, io.EOF) {
-		return errors.New("more than one document")
-	}
-	return nil
 }
 
 // maxSocketPath is the longest path of a Unix socket on Linux (unix(7)).
@@ -188,42 +172,50 @@ const maxSocketPath = 107
 
 const environPrefix = "EDGEVERIFY_"
 
-// override sets the keys that the environment names. A variable that names no
-// key is left alone: the prefix serves other programs of the house too.
+// ConfigEnv is the environment variable that names the file.
+const ConfigEnv = environPrefix + "CONFIG"
+
+// override sets the keys that the environment names, lists as words between
+// commas. A variable of our prefix that names no key is a fault: it is misspelt.
 func (c *Config) override(environ []string) error {
 	values := map[string]string{}
 	for _, entry := range environ {
-		if name, value, ok := strings.Cut(entry, "="); ok && strings.HasPrefix(name, environPrefix) {
+		if name, value, ok := strings.Cut(entry, "="); ok && strings.HasPrefix(name, environPrefix) && name != ConfigEnv {
 			values[strings.TrimPrefix(name, environPrefix)] = value
 		}
 	}
-	return overrideFields(reflect.ValueOf(c).Elem(), "", values)
+	faults := overrideFields(reflect.ValueOf(c).Elem(), "", values)
+	for _, left := range slices.Sorted(maps.Keys(values)) {
+		faults = append(faults, fmt.Errorf("%s%s: no such key", environPrefix, left))
+	}
+	return errors.Join(faults...)
 }
 
-func overrideFields(v reflect.Value, path string, values map[string]string) error {
-	var faults []error
+// overrideFields takes the values that it knows out of values.
+func overrideFields(v reflect.Value, path string, values map[string]string) (faults []error) {
 	for i := range v.NumField() {
 		key := path + strings.ToUpper(v.Type().Field(i).Tag.Get("yaml"))
 		if v.Field(i).Kind() == reflect.Struct {
-			faults = append(faults, overrideFields(v.Field(i), key+"_", values))
+			faults = append(faults, overrideFields(v.Field(i), key+"_", values)...)
 			continue
 		}
 		value, ok := values[key]
 		if !ok {
 			continue
 		}
+		delete(values, key)
 		if v.Field(i).Kind() == reflect.String {
 			v.Field(i).SetString(value)
 			continue
 		}
-		if v.Field(i).Kind() == reflect.Slice {
+		if v.Field(i).Kind() == reflect.Slice && !strings.HasPrefix(value, "[") {
 			value = "[" + value + "]"
 		}
-		if err := yaml.Unmarshal([]byte(value), v.Field(i).Addr().Interface()); err != nil {
-			faults = append(faults, fmt.Errorf("%s%s: not a %s", environPrefix, key, v.Field(i).Type()))
+		if err := yaml.UnmarshalWithOptions([]byte(value), v.Field(i).Addr().Interface(), yaml.Strict()); err != nil {
+			faults = append(faults, fmt.Errorf("%s%s: %s is wanted", environPrefix, key, kindOf(v.Field(i).Type())))
 		}
 	}
-	return errors.Join(faults...)
+	return faults
 }
 
 // validate reports every fault with its key path.

@@ -30,7 +30,7 @@ uplink: {spread: 30s}
 `)
 	c, err := LoadConfig(path, []string{
 		"EDGEVERIFY_TENANT=second-bank", "EDGEVERIFY_CAMERA_FRAMES=11", "EDGEVERIFY_UPLINK_SPREAD=5s",
-		"EDGEVERIFY_POLICY_LEAST=quality, liveness", "EDGEVERIFY_POLICY_ACCEPT_UNATTESTED=false", "EDGEVERIFY_UNRELATED=1", "HOME=/root",
+		"EDGEVERIFY_POLICY_LEAST=quality, liveness", "EDGEVERIFY_POLICY_ACCEPT_UNATTESTED=false", "EDGEVERIFY_CONFIG=x", "HOME=/root",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -59,10 +59,16 @@ func TestWithoutAFileTheDefaultsHold(t *testing.T) {
 	}
 }
 
-func TestAnUnknownKeyIsAnErrorWithItsLine(t *testing.T) {
-	_, err := LoadConfig(configFile(t, "tenant: bank\ncamera:\n  framse: 9\n"), nil)
-	if err == nil || !strings.Contains(err.Error(), "framse") || !strings.Contains(err.Error(), "3") {
-		t.Errorf("LoadConfig: got %v, want the key framse and its line 3", err)
+func TestEveryFaultOfSpellingIsReportedWithItsLine(t *testing.T) {
+	_, err := LoadConfig(configFile(t, "tenat: bank\ncamera:\n  framse: 9\n  width: wide\nuplink: {spread: 5}\n---\nmore: 1\n"),
+		[]string{"EDGEVERIFY_UPLNK_URL=https://x"})
+	for _, want := range []string{
+		"line 1: tenat: no such key", "line 3: camera.framse: no such key", "line 4: camera.width: a number",
+		"line 5: uplink.spread: a time such as 5s", "a second document", "EDGEVERIFY_UPLNK_URL: no such key",
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("LoadConfig: got %v, want it to say %q", err, want)
+		}
 	}
 }
 

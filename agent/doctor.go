@@ -46,7 +46,7 @@ func Doctor(ctx context.Context, c Config, build Build) iter.Seq[Finding] {
 		{"runtime", "run `make setup`, or install the edgeverify package again", func() (string, error) { return doctorRuntime(c) }},
 		{"policy", "change the policy section, or the camera's", func() (string, error) { return doctorPolicy(c) }},
 		{"keys", "put the keys back from your backup; without them the data folder cannot be read", func() (string, error) { return doctorKeys(c) }},
-		{"data", "stop the other process, or repair the disk", func() (string, error) { return doctorData(ctx, c, build) }},
+		{"data", "see what it says: stop another process, repair the disk, or look at edgeverify outbox ls", func() (string, error) { return doctorData(ctx, c, build) }},
 		{"clock", "set the clock, and if it is right run edgeverify doctor --confirm-clock", func() (string, error) { return doctorClock(c, build) }},
 		{"disk", "make room: out of service begins where an outcome cannot be kept", func() (string, error) { return doctorDisk(c) }},
 		{"camera", "plug the camera in, or name another in camera.source", func() (string, error) { return doctorCamera(ctx, c) }},
@@ -57,13 +57,28 @@ func Doctor(ctx context.Context, c Config, build Build) iter.Seq[Finding] {
 			f := Finding{Part: p.name, Fine: true}
 			var err error
 			if f.Detail, err = p.look(); err != nil {
-				f = Finding{Part: p.name, Detail: err.Error(), Advice: p.advice}
+				f = Finding{Part: p.name, Detail: strings.ReplaceAll(err.Error(), "\n", "; "), Advice: adviceFor(err, p.advice)}
 			}
 			if !yield(f) {
 				return
 			}
 		}
 	}
+}
+
+// adviceFor is what to do about an error whatever part it was found in, or the
+// part's usual advice.
+func adviceFor(err error, usual string) string {
+	var model *models.Error
+	switch {
+	case errors.As(err, &model):
+		return "run `make setup`, or install the edgeverify package again"
+	case errors.Is(err, identity.ErrPermissions):
+		return "take the file's permissions from group and others: chmod 600"
+	case errors.Is(err, os.ErrNotExist):
+		return "make the file that is missing, or name another in the configuration"
+	}
+	return usual
 }
 
 func doctorModels(c Config) (string, error) {
@@ -143,10 +158,7 @@ func doctorKeys(c Config) (string, error) {
 // doctorData asks the daemon, and opens the folder itself where none runs.
 func doctorData(ctx context.Context, c Config, build Build) (_ string, err error) {
 	if h, err := dial(c.Data).Health(ctx); err == nil {
-		if h.State == OutOfService {
-			return "", fmt.Errorf("the daemon says %s: %s", h.State, strings.Join(h.Faults, "; "))
-		}
-		return fmt.Sprintf("the daemon runs, %s; %d records wait", h.State, h.Outbox.Queued), nil
+		return fmt.Sprintf("the daemon runs; records that wait: %d", h.Outbox.Queued), h.trouble()
 	}
 	if _, err := os.Stat(filepath.Join(c.Data, "vault", "vault.db")); errors.Is(err, os.ErrNotExist) {
 		return "nothing is kept yet: the first command makes " + c.Data, nil
@@ -160,10 +172,18 @@ func doctorData(ctx context.Context, c Config, build Build) (_ string, err error
 		return "", err
 	}
 	h := d.Health(ctx)
-	if h.State == OutOfService {
-		return "", fmt.Errorf("%s: %s", h.State, strings.Join(h.Faults, "; "))
+	return fmt.Sprintf("no daemon runs; vault and outbox of %s are sound, records that wait: %d", h.Device, h.Outbox.Queued), h.trouble()
+}
+
+// trouble is what health finds wrong beside the clock, or nil.
+func (h Health) trouble() error {
+	var faults []error
+	for _, f := range h.Faults {
+		if f != clockUnset {
+			faults = append(faults, errors.New(f))
+		}
 	}
-	return fmt.Sprintf("no daemon runs; vault and outbox of %s are sound, %d records wait", h.Device, h.Outbox.Queued), nil
+	return errors.Join(faults...)
 }
 
 func doctorClock(c Config, build Build) (string, error) {

@@ -43,7 +43,7 @@ func (d *Device) Enrol(ctx context.Context, r EnrolRequest) (Enrolment, error) {
 		input = verify.SelfieFrames
 	}
 	asked := verify.Request{Checks: []verify.CheckName{verify.Quality, verify.Liveness}, Inputs: []verify.Input{input}}
-	found, err := d.work.Examiner.Examine(ctx, examine.Request{Checks: asked.Checks, Probe: probe.Probe, Describe: true})
+	found, err := d.work.Examiner.Examine(ctx, examine.Request{Checks: asked.Checks, Probe: probe.Probe, Frames: probe.Frames, Describe: true})
 	if err != nil {
 		return out, err
 	}

@@ -54,7 +54,7 @@ func (d *Device) gather(ctx context.Context, r VerifyRequest) (examine.Request, 
 	if err != nil {
 		return out, nil, err
 	}
-	out.Probe = frames
+	out.Probe, out.Frames = frames, true
 	return out, &frames[0].Source, nil
 }
 

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/edgeverify/edgeverify/firmware/identity"
@@ -14,6 +15,9 @@ const (
 	Degraded     = "degraded"       // it works, and somebody should look
 	OutOfService = "out_of_service" // it verifies nobody
 )
+
+// clockUnset is the fault of a clock; the doctor has a part of its own for it.
+const clockUnset = "the clock cannot be believed: ages and expiry dates stay unknown"
 
 // silentAfter is how many failures in a row make a silent collector worth a look.
 const silentAfter = 5
@@ -55,7 +59,7 @@ func (d *Device) Health(ctx context.Context) Health {
 	if now, err := d.clock.Now(); err != nil {
 		fault(Degraded, err.Error())
 	} else if h.Clock = now.Quality.String(); now.Quality == identity.Unset {
-		fault(Degraded, "the clock cannot be believed: ages and expiry dates stay unknown")
+		fault(Degraded, clockUnset)
 	}
 	stats, err := d.outboxStats(ctx)
 	h.Outbox = stats
@@ -81,8 +85,11 @@ func (d *Device) Health(ctx context.Context) Health {
 	}
 	if link := d.link.Load(); link != nil {
 		h.Uplink = linkState(link)
-		if h.Uplink.Failures >= silentAfter {
-			fault(Degraded, "the collector does not answer: records wait")
+		switch err := link.State().Err; {
+		case errors.Is(err, uplink.ErrIdentity), errors.Is(err, uplink.ErrNoReceipt):
+			fault(Degraded, "records wait: "+err.Error())
+		case h.Uplink.Failures >= silentAfter:
+			fault(Degraded, "records wait: the collector does not answer")
 		}
 	}
 	return h

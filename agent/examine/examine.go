@@ -39,9 +39,11 @@ func New(engine *inference.Engine) *Examiner {
 type Request struct {
 	// Checks to gather evidence for; models of other checks are not loaded.
 	Checks []verify.CheckName
-	// Probe holds one still picture of the person, or several frames of one
-	// camera in the order in which they were taken.
-	Probe []*capture.Frame
+	// Probe holds one still picture of the person, or the frames of one source
+	// in the order in which they were taken; Frames says that it is the latter,
+	// though there be one.
+	Probe  []*capture.Frame
+	Frames bool
 	// DocumentFront and DocumentBack are nil where none was given.
 	DocumentFront, DocumentBack *capture.Frame
 	// Reference is what the probe is compared with instead of the document's portrait.

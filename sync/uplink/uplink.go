@@ -141,7 +141,7 @@ func (u *Uplink) fail(err error) time.Duration {
 		if kind == ErrNoReceipt || kind == ErrIdentity {
 			level = slog.LevelError
 		}
-		u.log.Log(context.Background(), level, "uplink waits", "error", err, "delay", delay)
+		u.log.Log(context.Background(), level, "uplink waits", "error", err, "delay", delay.String())
 	}
 	u.state.Failures++
 	u.state.Err = err

@@ -54,8 +54,8 @@ func run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	if *stay {
-		fmt.Printf("\nThe daemon stays: %s --data %s verify --selfie FILE --document-front FILE\nhealth: http://%s/health, records: http://%s/v1/records; interrupt to stop.\n",
-			site.program, site.data, site.health, site.collector)
+		fmt.Printf("\nThe daemon stays: %s --config %s verify --selfie FILE --document-front FILE\nhealth: http://%s/health, records: http://%s/v1/records; interrupt to stop.\n",
+			site.program, site.config, site.health, site.collector)
 		<-ctx.Done()
 	}
 	return nil

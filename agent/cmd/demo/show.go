@@ -60,7 +60,7 @@ func (s *site) show(ctx context.Context, p pictures) error {
 			"THE PRINTED ATTACK GOT THROUGH: the liveness check does not see this print"},
 	} {
 		fmt.Printf("\n%s\n", person.title)
-		fmt.Printf("  $ edgeverify verify --selfie %s --document-front %s --document-back %s\n",
+		fmt.Printf("  edgeverify verify --selfie %s --document-front %s --document-back %s\n",
 			filepath.Base(person.selfie), filepath.Base(p.front), filepath.Base(p.back))
 		o, err := s.verify(ctx, person.selfie, p)
 		if err != nil {

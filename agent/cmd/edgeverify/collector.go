@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -18,7 +19,7 @@ import (
 
 func collectorCommand(g *globals) *cobra.Command {
 	return group("collector", "Run the central endpoint that keeps and acknowledges records",
-		collectorServe(g), collectorAdd(), collectorKeys(g))
+		collectorServe(g), collectorAdd(g), collectorKeys(g))
 }
 
 // place is the flag of every collector command.
@@ -27,13 +28,15 @@ func place(cmd *cobra.Command, dir *string) {
 }
 
 func collectorServe(g *globals) *cobra.Command {
-	var dir, listen, certificate, key, claims string
+	var dir, listen, certificate, key, clients, claims, token string
 	cmd := &cobra.Command{Use: "serve", Short: "Receive records", Args: cobra.NoArgs}
 	place(cmd, &dir)
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:7391", "`address`; without TLS only loopback")
 	cmd.Flags().StringVar(&certificate, "cert", "", "TLS certificate, PEM `file`")
 	cmd.Flags().StringVar(&key, "key", "", "TLS key, PEM `file`")
-	cmd.Flags().StringVar(&claims, "claims", "", "`file` of claim tokens, one a line; each enrols one device")
+	cmd.Flags().StringVar(&clients, "client-ca", "", "PEM `file` of the authority of devices' certificates: only they may connect")
+	cmd.Flags().StringVar(&claims, "claims", "", "`file` of claim tokens of at least 16 bytes, one a line; each enrols one device")
+	cmd.Flags().StringVar(&token, "admin-token", "", "`file` with the token that operators show as Authorization: Bearer; without it they must be on this machine")
 	cmd.MarkFlagsRequiredTogether("cert", "key")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		if !cmd.Flags().Changed("log") {
@@ -47,13 +50,19 @@ func collectorServe(g *globals) *cobra.Command {
 		if options.ClaimTokens, err = readSecrets(claims); err != nil {
 			return err
 		}
-		var secure *tls.Config
-		if certificate != "" {
-			pair, err := tls.LoadX509KeyPair(certificate, key)
+		if token != "" {
+			secrets, err := readSecrets(token)
 			if err != nil {
 				return err
 			}
-			secure = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13}
+			if len(secrets) != 1 {
+				return fmt.Errorf("%s: one token is wanted, on one line", token)
+			}
+			options.AdminToken = secrets[0]
+		}
+		secure, err := serverTLS(certificate, key, clients)
+		if err != nil {
+			return err
 		}
 		c, err := collector.Open(dir, options)
 		if err != nil {
@@ -64,10 +73,36 @@ func collectorServe(g *globals) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		log.Info("collector ready", "address", l.Addr().String())
+		log.Info("collector serves", "address", l.Addr().String())
 		return serveCollector(cmd.Context(), c, l, secure)
 	}
 	return cmd
+}
+
+// serverTLS is nil without a certificate.
+func serverTLS(certificate, key, clients string) (*tls.Config, error) {
+	if certificate == "" {
+		if clients != "" {
+			return nil, errors.New("--client-ca needs --cert and --key")
+		}
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(certificate, key)
+	if err != nil {
+		return nil, err
+	}
+	secure := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13}
+	if clients != "" {
+		pem, err := os.ReadFile(clients)
+		if err != nil {
+			return nil, err
+		}
+		secure.ClientAuth, secure.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
+		if !secure.ClientCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("%s holds no certificate in PEM", clients)
+		}
+	}
+	return secure, nil
 }
 
 func serveCollector(ctx context.Context, c *collector.Collector, l net.Listener, secure *tls.Config) error {
@@ -95,7 +130,7 @@ func readSecrets(path string) ([]collector.Secret, error) {
 	return lines, nil
 }
 
-func collectorAdd() *cobra.Command {
+func collectorAdd(g *globals) *cobra.Command {
 	var dir, tenant, device, keyFile string
 	cmd := &cobra.Command{
 		Use: "add-device", Short: "Register a device's public key; the collector must not run", Args: cobra.NoArgs,
@@ -104,7 +139,7 @@ func collectorAdd() *cobra.Command {
 	required(cmd, &tenant, "tenant", "`tenant` of the device")
 	required(cmd, &device, "device", "`id` of the device")
 	required(cmd, &keyFile, "public-key", "`file` with its public key in PEM")
-	cmd.RunE = func(*cobra.Command, []string) (err error) {
+	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		text, err := os.ReadFile(keyFile)
 		if err != nil {
 			return err
@@ -123,7 +158,11 @@ func collectorAdd() *cobra.Command {
 				return err
 			}
 		}
-		return nil
+		if g.json {
+			return printJSON(cmd.OutOrStdout(), map[string]any{"tenant": tenant, "device": device, "keys_added": len(keys)})
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "device %s of tenant %s: keys added beside those it had: %d\n", device, tenant, len(keys))
+		return err
 	}
 	return cmd
 }
@@ -135,6 +174,9 @@ func collectorKeys(g *globals) *cobra.Command {
 	}
 	place(cmd, &dir)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		if _, err := os.Stat(dir); err != nil {
+			return fmt.Errorf("%w: collector serve makes the store", err)
+		}
 		c, err := collector.Open(dir, collector.Options{})
 		if err != nil {
 			return err

@@ -49,18 +49,25 @@ func measured(g *globals, do func(cmd *cobra.Command, w *agent.Workbench, progre
 	}
 }
 
-// progressTo rewrites one line, once for each per cent.
+// progressTo rewrites one line of a terminal, once for each per cent; into
+// anything else it writes a line for each tenth.
 func progressTo(w io.Writer) func(done, total int) {
+	begin, end, step := "", "\n", 10
+	if f, ok := w.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+			begin, end, step = "\r", "\033[K", 1
+		}
+	}
 	shown := -1
 	return func(done, total int) {
-		percent := 100 * done / max(total, 1)
-		if percent == shown {
+		part := 100 * done / max(total, 1) / step
+		if part == shown {
 			return
 		}
-		shown = percent
-		fmt.Fprintf(w, "\r%d of %d", done, total)
-		if done == total {
-			fmt.Fprint(w, "\r\033[K")
+		shown = part
+		fmt.Fprintf(w, "%s%d of %d%s", begin, done, total, end)
+		if done == total && begin != "" {
+			fmt.Fprint(w, begin, end)
 		}
 	}
 }
@@ -72,7 +79,7 @@ func evalCommand(g *globals) *cobra.Command {
 func evalFaces(g *globals) *cobra.Command {
 	var pairs string
 	cmd := &cobra.Command{Use: "faces", Short: "Error rates of face comparisons", Args: cobra.NoArgs}
-	required(cmd, &pairs, "pairs", "CSV `file` with the columns same, file_a, file_b and optionally cohort")
+	required(cmd, &pairs, "pairs", "CSV `file` with the columns same (1, 0), file_a, file_b and optionally cohort; files relative to its folder")
 	cmd.RunE = measured(g, func(cmd *cobra.Command, w *agent.Workbench, progress func(done, total int)) (report, error) {
 		encoder, point, err := w.FaceOperatingPoint()
 		if err != nil {
@@ -87,7 +94,7 @@ func evalPAD(g *globals) *cobra.Command {
 	var labels string
 	var items bool
 	cmd := &cobra.Command{Use: "pad", Short: "Error rates of presentation attack detection", Args: cobra.NoArgs}
-	required(cmd, &labels, "labels", "CSV `file` with the columns file, label, attack and optionally subject")
+	required(cmd, &labels, "labels", "CSV `file` with the columns file, label (live, spoof, live_digital, multi_face), attack (the species) and optionally subject; files relative to its folder")
 	cmd.Flags().BoolVar(&items, "items", false, "list every item as well")
 	cmd.RunE = measured(g, func(cmd *cobra.Command, w *agent.Workbench, progress func(done, total int)) (report, error) {
 		return measure.PAD(cmd.Context(), w.Examiner, w.Judge, labels, measure.PADOptions{Items: items, Progress: progress})
@@ -101,12 +108,15 @@ func benchCommand(g *globals) *cobra.Command {
 	var ready bool
 	cmd := &cobra.Command{Use: "bench", Short: "Time every stage, whole verifications and the start on this machine", Args: cobra.NoArgs}
 	cmd.Flags().StringVar(&selfie, "selfie", "", "image `file` with a face to work on; default: a drawn one")
-	cmd.Flags().IntVar(&runs, "runs", 0, "`runs` of each part; default 100")
+	cmd.Flags().IntVar(&runs, "runs", 100, "`runs` of each part")
 	cmd.Flags().BoolVar(&ready, "ready", false, "start, examine one drawn face, say so and end")
 	if err := cmd.Flags().MarkHidden("ready"); err != nil {
 		panic(err) // the flag was registered a line above
 	}
 	whole := measured(g, func(cmd *cobra.Command, w *agent.Workbench, progress func(done, total int)) (report, error) {
+		if runs < 1 {
+			return nil, fmt.Errorf("--runs %d: at least one is wanted", runs)
+		}
 		image, err := readImage(selfie)
 		if err != nil {
 			return nil, err

@@ -30,10 +30,11 @@ func (g *globals) store() (*models.Store, error) {
 }
 
 func listModels(cmd *cobra.Command, g *globals) error {
-	manifest, err := models.Embedded()
+	store, err := g.store()
 	if err != nil {
 		return err
 	}
+	manifest := store.Manifest()
 	if g.json {
 		return printJSON(cmd.OutOrStdout(), manifest)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 	"text/tabwriter"
 
@@ -24,6 +25,13 @@ type task func(cmd *cobra.Command, g *globals, device *agent.Client, args []stri
 
 func outboxTask(g *globals, use, short string, args cobra.PositionalArgs, do task) *cobra.Command {
 	return &cobra.Command{Use: use, Short: short, Args: args, RunE: func(cmd *cobra.Command, args []string) error {
+		c, err := g.load()
+		if err != nil {
+			return err
+		}
+		if _, err := os.Stat(c.Data); err != nil {
+			return fmt.Errorf("data folder: %w", err) // looking makes none
+		}
 		return g.withDevice(cmd, func(device *agent.Client) error { return do(cmd, g, device, args) })
 	}}
 }

@@ -34,7 +34,7 @@ func root() *cobra.Command {
 Exit codes: 0 approved or done, 1 rejected, 3 needs review, 2 usage or machinery error.`,
 	}
 	f := cmd.PersistentFlags()
-	f.StringVar(&g.config, "config", os.Getenv("EDGEVERIFY_CONFIG"), "configuration `file` (YAML); default: embedded defaults")
+	f.StringVar(&g.config, "config", os.Getenv(agent.ConfigEnv), "configuration `file` (YAML); default: embedded defaults")
 	f.StringVar(&g.data, "data", "", "data `folder`; overrides the configuration")
 	f.BoolVar(&g.json, "json", false, "print JSON")
 	f.StringVar(&g.log, "log", "warn", "least `level` of log lines on stderr: debug, info, warn, error")

@@ -53,7 +53,7 @@ func verifyCommand(g *globals) *cobra.Command {
 	f.StringVar(&front, "document-front", "", "front of the document, JPEG or PNG `file`")
 	f.StringVar(&back, "document-back", "", "back of the document, JPEG or PNG `file`")
 	f.StringVar(&account, "account", "", "compare with the reference of this `account` instead of a document")
-	f.StringVar(&country, "country", "", "issuing `country` of the document (ISO 3166-1 alpha-3)")
+	f.StringVar(&country, "country", "", "issuing `country` of the document, two or three letters of ISO 3166-1")
 	f.StringVar(&class, "document-type", "", "announced document `class`, such as id_card or passport")
 	f.StringSliceVar(&checks, "checks", nil, "`checks` to run beside those of the policy; default: all that this device can")
 	cmd.MarkFlagsMutuallyExclusive("document-front", "account")
@@ -76,7 +76,7 @@ func verifyCommand(g *globals) *cobra.Command {
 		}
 		return g.withDevice(cmd, func(device *agent.Client) error {
 			if request.Camera != "" {
-				fmt.Fprintln(cmd.ErrOrStderr(), "looking through the camera …") // its address may hold a password
+				fmt.Fprintln(cmd.ErrOrStderr(), "looking …") // its address may hold a password
 			}
 			v, err := device.Verify(cmd.Context(), request)
 			if err != nil {
