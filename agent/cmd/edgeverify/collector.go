@@ -73,7 +73,10 @@ func collectorServe(g *globals) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		log.Info("collector serves", "address", l.Addr().String())
+		if at, ok := l.Addr().(*net.TCPAddr); secure == nil && ok && !at.IP.IsLoopback() {
+			return errors.Join(fmt.Errorf("--listen %s: only loopback is served without --cert and --key", listen), l.Close())
+		}
+		log.Info("collector ready", "address", l.Addr().String())
 		return serveCollector(cmd.Context(), c, l, secure)
 	}
 	return cmd
