@@ -14,6 +14,9 @@ import (
 func drawPolicy(t *rapid.T) verify.Policy {
 	p := rapid.SampledFrom([]verify.Policy{verify.InstantPolicy(), verify.KioskPolicy()}).Draw(t, "policy")
 	p.Least = rapid.SliceOfN(rapid.SampledFrom(verify.CheckNames()), 0, 2).Draw(t, "least")
+	if rapid.IntRange(0, 7).Draw(t, "demand no person") > 0 {
+		p.Least = append(p.Least, rapid.SampledFrom([]verify.CheckName{verify.FaceMatch, verify.Liveness}).Draw(t, "demanded"))
+	}
 	if rapid.IntRange(0, 3).Draw(t, "spoil policy") == 0 {
 		p.Liveness = verify.Strength(rapid.IntRange(0, 4).Draw(t, "strength"))
 		p.AcceptUnattested = rapid.Bool().Draw(t, "unattested")
