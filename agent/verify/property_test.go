@@ -60,8 +60,9 @@ func drawRequest(t *rapid.T) verify.Request {
 }
 
 func TestNothingIsApprovedUnlessEveryRequestedCheckIsTrue(t *testing.T) {
-	approved := 0
+	draws, approved := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
+		draws++
 		policy, request, checks := drawPolicy(t), drawRequest(t), drawChecks(t)
 		d := verify.Decide(policy, request, checks)
 		if (d.Verdict == verify.VerdictUnknown) != (d.Confidence < 95) || d.Confidence < 0 || d.Confidence > 100 {
@@ -92,8 +93,8 @@ func TestNothingIsApprovedUnlessEveryRequestedCheckIsTrue(t *testing.T) {
 			}
 		}
 	})
-	if approved == 0 {
-		t.Error("no draw was approved: the property was not tested")
+	if draws >= 100 && approved == 0 { // -short draws 20, which may all miss
+		t.Errorf("none of %d draws was approved: the property was not tested", draws)
 	}
 }
 
