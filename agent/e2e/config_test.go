@@ -22,8 +22,8 @@ func TestBadConfigurationIsRefusedByKey(t *testing.T) {
 	}{
 		{"health for all the world", "health: 0.0.0.0:7390\n", nil, []string{"health", "loopback"}},
 		{"health on any address", "health: :7390\n", nil, []string{"health", "loopback"}},
-		{"unknown key", "tenant: a\nbeauty: true\n", nil, []string{"beauty", "[2:1]"}},
-		{"unknown key inside", "outbox:\n  quota: 8388608\n  speed: 3\n", nil, []string{"speed", "[3:3]"}},
+		{"unknown key", "tenant: a\nbeauty: true\n", nil, []string{"line 2: beauty"}},
+		{"unknown key inside", "outbox:\n  quota: 8388608\n  speed: 3\n", nil, []string{"line 3: outbox.speed"}},
 		{"no YAML", "data: [\n", nil, []string{"configuration"}},
 		{"an unmeasured rate", "policy:\n  face_match:\n    fmr: 0.5\n", nil, []string{"policy", "0.5"}},
 		{"an unknown check", "policy:\n  least: [beauty]\n", nil, []string{"policy", "beauty"}},

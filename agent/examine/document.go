@@ -46,7 +46,7 @@ func (e *examination) readDocument(ctx context.Context) (portraitReading, error)
 	}
 	var meter inference.Meter
 	front := e.request.DocumentFront
-	seen := newPicture(front)
+	seen := e.picture(front)
 	faces, err := e.find(seen, inference.DocumentSearches(), &meter)
 	if err != nil {
 		return out, err

@@ -28,6 +28,7 @@ var ErrNoProbe = errors.New("examine: no picture of the person")
 // Examiner measures. It is safe for concurrent use.
 type Examiner struct {
 	engine *inference.Engine
+	spare  sync.Pool // see picture
 }
 
 // New makes an examiner over the models of engine, which stays the caller's.
@@ -82,6 +83,7 @@ func (x *Examiner) Examine(ctx context.Context, request Request) (*Examination, 
 		examiner: x, request: request,
 		models: map[string]verify.Model{}, timings: map[string]time.Duration{}, durations: map[verify.CheckName]time.Duration{},
 	}
+	defer e.release()
 	var probe probeReading
 	var portrait portraitReading
 	g, ctx := errgroup.WithContext(ctx)
@@ -107,6 +109,7 @@ type examination struct {
 	request  Request
 
 	mu        sync.Mutex
+	pictures  []*picture
 	models    map[string]verify.Model
 	timings   map[string]time.Duration
 	durations map[verify.CheckName]time.Duration

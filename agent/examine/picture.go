@@ -2,6 +2,7 @@ package examine
 
 import (
 	stdimage "image"
+	"sync"
 
 	"github.com/edgeverify/edgeverify/capture"
 	"github.com/edgeverify/edgeverify/inference"
@@ -9,13 +10,30 @@ import (
 
 // picture lets inference see a frame, reduced and cut by the camera library. It
 // halves the frame once for all looks that need less than half of it. It is for
-// one goroutine at a time.
+// one goroutine at a time, and for one examination, which releases it.
 type picture struct {
 	frame *capture.Frame
 	half  *capture.Frame // of frame; nil until it is needed
+	spare *sync.Pool     // of *capture.Frame, whose memory serves again
 }
 
-func newPicture(f *capture.Frame) *picture { return &picture{frame: f} }
+// picture is a frame for one examination.
+func (e *examination) picture(f *capture.Frame) *picture {
+	p := &picture{frame: f, spare: &e.examiner.spare}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.pictures = append(e.pictures, p)
+	return p
+}
+
+// release hands the memory of all pictures on; nothing may look at them any more.
+func (e *examination) release() {
+	for _, p := range e.pictures {
+		if p.half != nil {
+			p.spare.Put(p.half)
+		}
+	}
+}
 
 // Image implements inference.Picture.
 func (p *picture) Image() inference.Image { return image(p.frame) }
@@ -69,7 +87,10 @@ func even(numbers ...int) bool {
 
 func (p *picture) halved() (*capture.Frame, error) {
 	if p.half == nil {
-		half := new(capture.Frame)
+		half, ok := p.spare.Get().(*capture.Frame)
+		if !ok {
+			half = new(capture.Frame)
+		}
 		w, h := p.frame.Width/2, p.frame.Height/2
 		if err := p.frame.Cut(stdimage.Rect(0, 0, 2*w, 2*h), w, h, half); err != nil {
 			return nil, err

@@ -130,7 +130,7 @@ func rank(a, b sight) int {
 
 // see finds the main face of a frame and measures the picture's quality.
 func (e *examination) see(frame *capture.Frame, m *inference.Meter) (sight, error) {
-	s := sight{frame: frame, picture: newPicture(frame), quality: verify.ImageQuality{Input: verify.Selfie, Width: frame.Width, Height: frame.Height}}
+	s := sight{frame: frame, picture: e.picture(frame), quality: verify.ImageQuality{Input: verify.Selfie, Width: frame.Width, Height: frame.Height}}
 	if e.request.Frames || len(e.request.Probe) > 1 {
 		s.quality.Input = verify.SelfieFrames
 	}
