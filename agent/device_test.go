@@ -345,16 +345,13 @@ func TestTheDaemonStopsWithinTwoSeconds(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- Run(ctx, c, testBuild(), slog.New(slog.DiscardHandler)) }()
 	client := dial(c.Data)
-	for {
-		if _, err := client.Health(t.Context()); err == nil {
-			break
+	until(t, "the daemon answers", func() bool {
+		if len(ended) > 0 {
+			t.Fatalf("Run: %v", <-ended)
 		}
-		select {
-		case err := <-ended:
-			t.Fatalf("Run: %v", err)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
+		_, err := client.Health(t.Context())
+		return err == nil
+	})
 	stop()
 	start := time.Now()
 	if err := <-ended; err != nil {

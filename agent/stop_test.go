@@ -22,12 +22,10 @@ func TestAStopWaitsForVerificationsInProgress(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- Run(ctx, c, testBuild(), slog.New(slog.DiscardHandler)) }()
 	client := dial(c.Data)
-	for {
-		if _, err := client.Health(t.Context()); err == nil {
-			break
-		}
-		time.Sleep(20 * time.Millisecond) // the daemon is another goroutine's, and says nothing before
-	}
+	until(t, "the daemon answers", func() bool {
+		_, err := client.Health(t.Context())
+		return err == nil
+	})
 	var group sync.WaitGroup
 	shown := make(chan verify.Verification, 40)
 	for range cap(shown) {
@@ -74,12 +72,7 @@ func TestASecondCommandSurvivesTheEndOfTheFirst(t *testing.T) {
 		asked <- err
 	}()
 	<-began
-	for { // until the request is in progress, or already done
-		if len(first.local.slots) > 0 || len(asked) > 0 {
-			break
-		}
-		time.Sleep(time.Millisecond)
-	}
+	until(t, "the request is in progress, or already done", func() bool { return len(first.local.slots) > 0 || len(asked) > 0 })
 	if err := first.Close(); err != nil {
 		t.Errorf("Close of the first: %v", err)
 	}

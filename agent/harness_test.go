@@ -8,6 +8,21 @@ import (
 	"github.com/edgeverify/edgeverify/sync/record"
 )
 
+// until asks again and again, for half a minute at the most.
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	beat, patience := time.NewTicker(5*time.Millisecond), time.NewTimer(30*time.Second)
+	defer beat.Stop()
+	defer patience.Stop()
+	for !done() {
+		select {
+		case <-beat.C:
+		case <-patience.C:
+			t.Fatalf("waited 30 s: %s", what)
+		}
+	}
+}
+
 // settleAll acknowledges everything that waits, as a collector would.
 func settleAll(t *testing.T, box *outbox.Box) {
 	t.Helper()
