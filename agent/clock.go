@@ -21,12 +21,8 @@ func (d *Device) confirmClock(ctx context.Context) error {
 		return err
 	}
 	b.Decision, b.Reasons = "no_decision", []string{clockConfirmed}
-	body, err := b.Encode()
-	if err != nil {
+	if err := d.tellCentre(context.WithoutCancel(ctx), record.Audit, b); err != nil {
 		return err
-	}
-	if _, err := d.outbox.Put(context.WithoutCancel(ctx), newID(), record.Audit, body); err != nil {
-		return d.cannotKeep(err)
 	}
 	d.log.Info("clock confirmed")
 	return nil

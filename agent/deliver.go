@@ -61,6 +61,18 @@ func (d *Device) hand(ctx context.Context, outcome vault.Outcome) error {
 	return nil
 }
 
+// tellCentre records what no outcome of the vault stands behind.
+func (d *Device) tellCentre(ctx context.Context, kind record.Kind, b record.Body) error {
+	body, err := b.Encode()
+	if err != nil {
+		return err
+	}
+	if _, err := d.outbox.Put(ctx, newID(), kind, body); err != nil {
+		return d.cannotKeep(err)
+	}
+	return nil
+}
+
 // waiting counts the outcomes that the outbox does not hold yet.
 func (d *Device) waiting(ctx context.Context) (n int, err error) {
 	for range d.vault.Pending(ctx) { // one that is damaged waits as well

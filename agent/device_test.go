@@ -10,7 +10,6 @@ import (
 	"image/jpeg"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -53,13 +52,8 @@ type album struct{ holder, front, stranger, print []byte }
 
 func pictures(t testing.TB) album {
 	t.Helper()
-	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "gocv.io/x/gocv").Output()
-	if err != nil {
-		t.Fatalf("go list: %v", err)
-	}
-	images := filepath.Join(strings.TrimSpace(string(dir)), "images")
-	holder := readPhoto(t, filepath.Join(images, "face.jpg"), image.Rectangle{})
-	portrait := readPhoto(t, filepath.Join(images, "face-detect.jpg"), image.Rect(143, 90, 271, 218))
+	holder := readPhoto(t, modelstest.GocvPhoto(t, "face.jpg"), image.Rectangle{})
+	portrait := readPhoto(t, modelstest.GocvPhoto(t, "face-detect.jpg"), image.Rect(143, 90, 271, 218))
 	front, err := specimen.Front(portrait, specimen.Holder{
 		Surname: "SPECIMEN", GivenNames: "ALEX", Number: "D23145890", Birth: "740812", Expiry: "340811", Sex: "M",
 	})

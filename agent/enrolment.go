@@ -80,12 +80,8 @@ func (d *Device) attacked(ctx context.Context, decided verify.Decision, used []v
 		for _, m := range used {
 			b.Models = append(b.Models, record.SHA256(m.SHA256))
 		}
-		body, err := b.Encode()
-		if err != nil {
+		if err := d.tellCentre(ctx, record.Attack, b); err != nil {
 			return err
-		}
-		if _, err := d.outbox.Put(ctx, newID(), record.Attack, body); err != nil {
-			return d.cannotKeep(err)
 		}
 	}
 	return nil

@@ -8,8 +8,6 @@ import (
 	"image/jpeg"
 	"math"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -69,11 +67,7 @@ func photo(t testing.TB, name, digest string) inference.Image {
 		}
 		path = modelstest.DemoPhoto(t, number)
 	} else {
-		dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "gocv.io/x/gocv").Output()
-		if err != nil {
-			t.Fatalf("go list: %v", err)
-		}
-		path = filepath.Join(strings.TrimSpace(string(dir)), "images", name)
+		path = modelstest.GocvPhoto(t, name)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {

@@ -9,8 +9,6 @@ import (
 	"image/jpeg"
 	"math"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -45,13 +43,8 @@ type photoSet struct{ holder, large, front, print, group *capture.Frame }
 
 func photos(t testing.TB) photoSet {
 	t.Helper()
-	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "gocv.io/x/gocv").Output()
-	if err != nil {
-		t.Fatalf("go list: %v", err)
-	}
-	images := filepath.Join(strings.TrimSpace(string(dir)), "images")
-	holder := decodeFile(t, filepath.Join(images, "face.jpg"))
-	other := decodeFile(t, filepath.Join(images, "face-detect.jpg"))
+	holder := decodeFile(t, modelstest.GocvPhoto(t, "face.jpg"))
+	other := decodeFile(t, modelstest.GocvPhoto(t, "face-detect.jpg"))
 	portrait := image.NewRGBA(image.Rect(0, 0, 128, 128))
 	draw.Draw(portrait, portrait.Bounds(), other, image.Pt(143, 90), draw.Src)
 	front, err := specimen.Front(portrait, specimen.Holder{

@@ -17,6 +17,11 @@ type picture struct {
 	spare *sync.Pool     // of *capture.Frame, whose memory serves again
 }
 
+// NewPicture lets inference see a frame as an examination does.
+func NewPicture(f *capture.Frame) inference.Picture {
+	return &picture{frame: f, spare: new(sync.Pool)}
+}
+
 // picture is a frame for one examination.
 func (e *examination) picture(f *capture.Frame) *picture {
 	p := &picture{frame: f, spare: &e.examiner.spare}

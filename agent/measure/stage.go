@@ -2,9 +2,9 @@ package measure
 
 import (
 	"context"
-	"image"
 	"time"
 
+	"github.com/edgeverify/edgeverify/agent/examine"
 	"github.com/edgeverify/edgeverify/capture"
 	"github.com/edgeverify/edgeverify/inference"
 )
@@ -45,11 +45,11 @@ func (b *bench) stages() ([]stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	points, err := detector.Refine(view{frame}, face, nil)
+	points, err := detector.Refine(examine.NewPicture(frame), face, nil)
 	if err != nil {
 		return nil, err
 	}
-	img := pixels(frame)
+	img := examine.NewPicture(frame).Image()
 	region := capture.Region{X: face.Box.X, Y: face.Box.Y, W: face.Box.Width, H: face.Box.Height}
 	return []stage{
 		{"decode", func(*inference.Meter) error {
@@ -57,11 +57,11 @@ func (b *bench) stages() ([]stage, error) {
 			return err
 		}},
 		{"detect", func(m *inference.Meter) error {
-			_, err := detector.Find(view{frame}, inference.ProbeSearches(), m)
+			_, err := detector.Find(examine.NewPicture(frame), inference.ProbeSearches(), m)
 			return err
 		}},
 		{"refine", func(m *inference.Meter) error {
-			_, err := detector.Refine(view{frame}, face, m)
+			_, err := detector.Refine(examine.NewPicture(frame), face, m)
 			return err
 		}},
 		{"quality", func(*inference.Meter) error {
@@ -69,7 +69,7 @@ func (b *bench) stages() ([]stage, error) {
 			return err
 		}},
 		{"encode", func(m *inference.Meter) error {
-			_, err := encoder.Embed(view{frame}, points, m)
+			_, err := encoder.Embed(examine.NewPicture(frame), points, m)
 			return err
 		}},
 		{"pad", func(m *inference.Meter) error {
@@ -104,7 +104,7 @@ func (b *bench) time(ctx context.Context, s stage) (StageTimes, error) {
 
 // mainFace finds the face that a frame is about.
 func mainFace(detector *inference.Detector, frame *capture.Frame) (inference.Face, error) {
-	faces, err := detector.Find(view{frame}, inference.ProbeSearches(), nil)
+	faces, err := detector.Find(examine.NewPicture(frame), inference.ProbeSearches(), nil)
 	if err != nil {
 		return inference.Face{}, err
 	}
@@ -113,30 +113,4 @@ func mainFace(detector *inference.Detector, frame *capture.Frame) (inference.Fac
 		return face, ErrNoFace
 	}
 	return face, nil
-}
-
-// view lets inference see a frame, reduced and cut by the camera library, as an
-// examination does.
-type view struct{ frame *capture.Frame }
-
-func (v view) Image() inference.Image { return pixels(v.frame) }
-
-func (v view) Fit(maxSide int) (inference.Image, error) {
-	var small capture.Frame
-	if _, err := v.frame.Fit(maxSide, &small); err != nil {
-		return inference.Image{}, err
-	}
-	return pixels(&small), nil
-}
-
-func (v view) Cut(x, y, partWidth, partHeight, width, height int) (inference.Image, error) {
-	var part capture.Frame
-	if err := v.frame.Cut(image.Rect(x, y, x+partWidth, y+partHeight), width, height, &part); err != nil {
-		return inference.Image{}, err
-	}
-	return pixels(&part), nil
-}
-
-func pixels(f *capture.Frame) inference.Image {
-	return inference.Image{Pixels: f.Pixels, Width: f.Width, Height: f.Height}
 }

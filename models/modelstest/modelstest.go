@@ -4,7 +4,9 @@ package modelstest
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/edgeverify/edgeverify/models"
@@ -54,4 +56,14 @@ func DemoPhoto(t testing.TB, n int) string {
 		t.Fatalf("demonstration photo %d: %v; run `make setup` first", n, err)
 	}
 	return path
+}
+
+// GocvPhoto returns the path of a picture of the gocv module, such as face.jpg.
+func GocvPhoto(t testing.TB, name string) string {
+	t.Helper()
+	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "gocv.io/x/gocv").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	return filepath.Join(strings.TrimSpace(string(dir)), "images", name)
 }
